@@ -1,0 +1,1 @@
+"""Ground floor: folders, column contracts, provenance, errors. Imports no other room."""

@@ -1,0 +1,1 @@
+"""Fourth room: what the estimates can bear."""

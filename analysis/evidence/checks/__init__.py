@@ -1,0 +1,1 @@
+"""Checks of an estimate or a design: balance, pre-trends, equivalence, power."""

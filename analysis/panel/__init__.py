@@ -1,0 +1,1 @@
+"""First room: raw files to county-year panel."""

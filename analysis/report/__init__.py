@@ -1,0 +1,1 @@
+"""Fifth room: figures, tables, numbers, pages."""
