@@ -1,0 +1,213 @@
+"""Names of states, counties and places as sources write them, and the county each belongs to.
+
+The functions are pure: frames of counties and places come in, county codes go out. A name that cannot be placed
+comes back as missing; nothing is guessed from spelling.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.base.errors import TableError
+
+NEW_YORK_CITY = "36998"
+NEW_YORK_COUNTIES = ("36005", "36047", "36061", "36081", "36085")
+
+STATES: Mapping[str, str] = {
+    "Alabama": "AL", "Alaska": "AK", "Arizona": "AZ", "Arkansas": "AR", "California": "CA", "Colorado": "CO",
+    "Connecticut": "CT", "Delaware": "DE", "District of Columbia": "DC", "Florida": "FL", "Georgia": "GA",
+    "Hawaii": "HI", "Idaho": "ID", "Illinois": "IL", "Indiana": "IN", "Iowa": "IA", "Kansas": "KS",
+    "Kentucky": "KY", "Louisiana": "LA", "Maine": "ME", "Maryland": "MD", "Massachusetts": "MA",
+    "Michigan": "MI", "Minnesota": "MN", "Mississippi": "MS", "Missouri": "MO", "Montana": "MT",
+    "Nebraska": "NE", "Nevada": "NV", "New Hampshire": "NH", "New Jersey": "NJ", "New Mexico": "NM",
+    "New York": "NY", "North Carolina": "NC", "North Dakota": "ND", "Ohio": "OH", "Oklahoma": "OK",
+    "Oregon": "OR", "Pennsylvania": "PA", "Rhode Island": "RI", "South Carolina": "SC", "South Dakota": "SD",
+    "Tennessee": "TN", "Texas": "TX", "Utah": "UT", "Vermont": "VT", "Virginia": "VA", "Washington": "WA",
+    "West Virginia": "WV", "Wisconsin": "WI", "Wyoming": "WY", "Puerto Rico": "PR", "Guam": "GU",
+}  # fmt: skip
+
+# Cities whose government is the county's, so that a city policy binds the county jail. Virginia's independent
+# cities are found by their codes (51510 and up).
+CONSOLIDATED: Mapping[tuple[str, str], str] = {
+    ("AK", "ANCHORAGE"): "02020", ("CA", "SAN FRANCISCO"): "06075", ("CO", "BROOMFIELD"): "08014",
+    ("CO", "DENVER"): "08031", ("DC", "WASHINGTON"): "11001", ("FL", "JACKSONVILLE"): "12031",
+    ("GA", "ATHENS"): "13059", ("HI", "HONOLULU"): "15003", ("KY", "LEXINGTON"): "21067",
+    ("KY", "LOUISVILLE"): "21111", ("LA", "NEW ORLEANS"): "22071", ("MD", "BALTIMORE"): "24510",
+    ("MO", "SAINT LOUIS"): "29510", ("NV", "CARSON"): "32510", ("NY", "NEW YORK"): NEW_YORK_CITY,
+    ("PA", "PHILADELPHIA"): "42101", ("TN", "NASHVILLE"): "47037",
+}  # fmt: skip
+
+# The boroughs and the neighbourhoods that postal addresses name instead of the city.
+NEW_YORK_NAMES = frozenset(
+    {"NEW YORK", "MANHATTAN", "BRONX", "BROOKLYN", "QUEENS", "STATEN ISLAND", "ELMHURST", "KEW GARDENS"}
+)
+
+_COUNTY_SUFFIX = re.compile(
+    r" (COUNTY|PARISH|CITY AND BOROUGH|BOROUGH|CENSUS AREA|MUNICIPALITY|MUNICIPIO|CITY)$"
+)
+_PLACE_SUFFIX = re.compile(
+    r" (CITY AND BOROUGH|CITY|TOWN|VILLAGE|BOROUGH|CDP|TOWNSHIP|MUNICIPALITY|METRO TOWNSHIP|"
+    r"UNIFIED GOVERNMENT|METROPOLITAN GOVERNMENT|METRO GOVERNMENT|URBAN COUNTY|CONSOLIDATED GOVERNMENT|"
+    r"CORPORATION|PLANTATION|CHARTER TOWNSHIP|ZONA URBANA|COMUNIDAD)$"
+)
+_SHORT = {"ST": "SAINT", "STE": "SAINTE", "FT": "FORT", "MT": "MOUNT", "N": "NORTH", "S": "SOUTH"}
+
+
+def name_key(text: str) -> str:
+    """Return a name in capitals without accents and punctuation, with Saint, Fort, Mount, North and South in full.
+
+    Args:
+        text: a name as a source prints it.
+
+    Example:
+        >>> name_key("St. Mary's"), name_key("Doña Ana"), name_key("N LAS VEGAS")
+        ('SAINT MARYS', 'DONA ANA', 'NORTH LAS VEGAS')
+    """
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    words = re.sub(r"[^A-Z0-9]+", " ", plain.upper().replace("'", "")).split()
+    return " ".join(_SHORT.get(word, word) for word in words)
+
+
+def county_key(text: str) -> str:
+    """Return the key of a county's name without the word county, parish, borough or city.
+
+    Example:
+        >>> county_key("Prince George's County"), county_key("Baltimore city"), county_key("DeKalb County")
+        ('PRINCE GEORGES', 'BALTIMORE', 'DEKALB')
+    """
+    return _joined(_COUNTY_SUFFIX.sub("", name_key(text)))
+
+
+def place_key(text: str) -> str:
+    """Return the key of a place's name without its legal kind and the state after a comma.
+
+    Example:
+        >>> place_key("Oneonta city, AL"), place_key("Ho-Ho-Kus borough, NJ"), place_key("Athens-Clarke County unified government (balance)")
+        ('ONEONTA', 'HO HO KUS', 'ATHENS CLARKE COUNTY')
+    """
+    bare = re.sub(r"\(.*?\)", " ", text.split(",")[0])
+    return _PLACE_SUFFIX.sub("", name_key(bare))
+
+
+def _joined(key: str) -> str:
+    # DeKalb, De Kalb; LaSalle, La Salle; McLean: the space comes and goes between sources.
+    return re.sub(r"^(DE|LA|DU|MC|LE|O) (?=[A-Z])", r"\1", key)
+
+
+def state_code(text: str) -> str | None:
+    """Return the postal code of a state named in full or by its code, or None.
+
+    Example:
+        >>> state_code("NEW YORK"), state_code("wy"), state_code("Ontario")
+        ('NY', 'WY', None)
+    """
+    by_key = {name_key(name): code for name, code in STATES.items()}
+    key = " ".join(text.upper().split())
+    return key if key in by_key.values() else by_key.get(key)
+
+
+def one_new_york(fips: pd.Series) -> pd.Series:
+    """Return county codes with New York City's five counties as the one area 36998.
+
+    Example:
+        >>> one_new_york(pd.Series(["36005", "36001", None])).tolist()
+        ['36998', '36001', nan]
+    """
+    return fips.mask(fips.isin(NEW_YORK_COUNTIES), NEW_YORK_CITY)
+
+
+@dataclass(frozen=True, slots=True)
+class Gazetteer:
+    """Where names lie.
+
+    Args:
+        counties: (state, county key) to county code; a county comes before an independent city of its name.
+        county_cities: the same for independent cities and consolidated city-counties.
+        places: (state, place key) to the county holding most of the place, with that share.
+        shared_names: county keys that occur in more than one state.
+    """
+
+    counties: Mapping[tuple[str, str], str]
+    county_cities: Mapping[tuple[str, str], str]
+    places: Mapping[tuple[str, str], tuple[str, float]]
+    shared_names: frozenset[str]
+
+    def county(self, state: str, name: str) -> str | None:
+        """Return the code of the county of that name, or None."""
+        return self.counties.get((state, county_key(name)))
+
+    def county_city(self, state: str, name: str) -> str | None:
+        """Return the code of the county-level unit a city is, or None where it lies within a county."""
+        key = place_key(name)
+        return CONSOLIDATED.get((state, key)) or self.county_cities.get((state, key))
+
+    def place(self, state: str, name: str) -> str | None:
+        """Return the county that holds most of a place, or None."""
+        if state == "NY" and place_key(name) in NEW_YORK_NAMES:
+            return NEW_YORK_CITY
+        known = self.places.get((state, place_key(name))) or self.places.get((state, name_key(name)))
+        return known[0] if known else None
+
+
+def make_gazetteer(counties: pd.DataFrame, places: pd.DataFrame) -> Gazetteer:
+    """Index counties and places by state and name.
+
+    Where several places of a state share a name, the one of the lowest ``rank`` counts, then the most populous;
+    two of the same rank, without populations, in different counties are left out as ambiguous.
+
+    Args:
+        counties: ``county_fips``, ``state`` (postal), ``county_name`` ("Baltimore County").
+        places: ``state`` (postal), ``place_name``, ``county_fips``, ``share`` (of the place's people in that
+            county, 0-1), and optionally ``population`` (of the place) and ``rank`` (0 places, 1 subdivisions).
+
+    Raises:
+        TableError: a column is missing.
+
+    Example:
+        >>> counties = pd.DataFrame({"county_fips": ["99001"], "state": ["ZZ"], "county_name": ["Elm County"]})
+        >>> places = pd.DataFrame({"state": ["ZZ", "ZZ"], "place_name": ["Oak city", "Oak city"],
+        ...                        "county_fips": ["99001", "99003"], "share": [0.8, 0.2]})
+        >>> where = make_gazetteer(counties, places)
+        >>> where.county("ZZ", "Elm County"), where.place("ZZ", "Oak")
+        ('99001', '99001')
+    """
+    _need(counties, ("county_fips", "state", "county_name"), "counties")
+    _need(places, ("state", "place_name", "county_fips", "share"), "places")
+    proper, cities = {}, {}
+    for fips, state, name in zip(counties["county_fips"], counties["state"], counties["county_name"], strict=True):
+        target = cities if str(name).endswith(" city") else proper
+        target[state, county_key(str(name))] = fips
+    keys = pd.Series([key for _, key in proper])
+    shared = frozenset(keys[keys.duplicated()])
+    both = {**cities, **proper}
+    return Gazetteer(both, cities, _place_index(places), shared)
+
+
+def _place_index(places: pd.DataFrame) -> dict[tuple[str, str], tuple[str, float]]:
+    frame = places.reindex(columns=["state", "place_name", "county_fips", "share", "population", "rank"])
+    frame = frame.dropna(subset=["state", "place_name", "county_fips"]).fillna({"rank": 0, "population": 0.0})
+    keys = {name: place_key(name) for name in frame["place_name"].unique()}
+    frame = frame.assign(key=frame["place_name"].map(keys))
+    order = ["state", "key", "rank", "population", "share", "county_fips"]
+    frame = frame.sort_values(order, ascending=[True, True, True, False, False, True], kind="stable")
+    first = frame.drop_duplicates(["state", "key"])
+    tied = frame.merge(first[["state", "key", "rank", "population", "share"]], how="inner")
+    ambiguous = tied.groupby(["state", "key"])["county_fips"].nunique()
+    out = {
+        (state, key): (fips, float(share))
+        for state, key, fips, share in first[["state", "key", "county_fips", "share"]].itertuples(index=False)
+    }
+    for place in ambiguous[ambiguous > 1].index:
+        del out[place]
+    return out
+
+
+def _need(frame: pd.DataFrame, columns: Iterable[str], name: str) -> None:
+    absent = [column for column in columns if column not in frame]
+    if absent:
+        raise TableError(f"the {name} table lacks {', '.join(absent)}", "its documented columns")
