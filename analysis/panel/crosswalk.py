@@ -36,6 +36,10 @@ SMALLEST_SHARE = 0.001
 POPULATION_FACTOR = 2.0
 """Between places of one name, the one whose 2010 population is nearest, if within this factor of the printed one."""
 
+LARGEST_UNPRINTED = 10_000
+"""A larger place that is never printed in fifteen years is taken to be policed by its county, whatever the national
+list says: looked at one by one, these are places under contract with the sheriff or within a county force."""
+
 _KIND = re.compile(
     r"\s+(?:city and borough|charter township|town and village|city|towns?|villages?|borough|boro|township|twp|municipality|"
     r"cdp|metro township|plantation|gore|unorganized territory|consolidated government.*|metropolitan government.*|"
@@ -322,3 +326,67 @@ def _apart(agency_years: pd.DataFrame, identity: pd.Series, finer: pd.Series) ->
     rows = pd.DataFrame({"identity": identity, "year": agency_years["year"]})
     together = identity[rows.duplicated(keep=False)]
     return identity.where(~identity.isin(set(together)), finer)
+
+
+def place_county_agencies(rows: pd.DataFrame, counties: pd.DataFrame, hand: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Place the county agencies of Table 10 in counties and give each an identity.
+
+    A county's rows are one agency unless two stand under it in one year; then its police and its sheriff are told
+    apart by name.
+
+    Args:
+        rows: state, county_name, agency_name, year and counts.
+        counties: state, county_fips, county_name.
+        hand: state, county_name, county_fips, reason: misprints and consolidated governments.
+
+    Returns:
+        The placed rows with county_fips and agency_id, and the rows no rule placed.
+    """
+    known = counties.assign(key=county_key(counties["county_name"]))
+    exact = _unique(known, "county_fips")
+    joined = _unique(known.assign(key=known["key"].str.replace(" ", "")), "county_fips")
+    by_hand = hand.assign(key=county_key(hand["county_name"])).set_index(["state", "key"])["county_fips"]
+    asked = rows.reset_index(drop=True)
+    asked["key"] = county_key(asked["county_name"].astype("str"))
+    asked["joined"] = asked["key"].str.replace(" ", "")
+    found = pd.Series(_lookup(asked, by_hand), dtype="str")
+    found = found.fillna(pd.Series(_lookup(asked, exact), dtype="str"))
+    found = found.fillna(pd.Series(_lookup(asked, joined, "joined"), dtype="str"))
+    asked["county_fips"] = found.where(~found.isin(NEW_YORK_COUNTIES), NEW_YORK_CITY)
+    placed = asked[found.notna()].copy()
+    several = placed.duplicated(["county_fips", "year"], keep=False)
+    split = placed["county_fips"].isin(placed.loc[several, "county_fips"])
+    police = placed["agency_name"].str.contains(r"police|public safety", case=False, regex=True)
+    kind = np.where(split, np.where(police, ":police", ":sheriff"), "")
+    placed["agency_id"] = placed["state"] + ":" + placed["county_fips"] + ":county" + kind
+    lost = asked.loc[found.isna(), ["year", "state", "agency_name", "county_name"]].reset_index(drop=True)
+    return placed.drop(columns=["key", "joined"]), lost
+
+
+def other_departments(gazetteer: Gazetteer, known: pd.DataFrame) -> pd.DataFrame:
+    """Return the places with a local police department that the FBI never printed in the window.
+
+    Args:
+        gazetteer: reference tables.
+        known: agency_id, place_fips, state of the printed agencies.
+
+    Returns:
+        agency_id, state, place_fips, county_fips, main_county, share, spans_counties, population_2010: rows of a
+        place sum to one in ``share``. Left out are departments whose place is not a Census place of their name (their
+        population is not known) and places above `LARGEST_UNPRINTED` residents.
+    """
+    places = gazetteer.places.assign(key=_bare(normalise(gazetteer.places["place_name"])))
+    local = gazetteer.agencies[gazetteer.agencies["agency_type"].eq("local police department")]
+    local = local.assign(full=normalise(local["agency_name"]).str.replace(_OFFICE, "", regex=True).str.strip())
+    local = local[_place_confirmed(local, places)].drop_duplicates(["state", "place_fips"])
+    cities = local.assign(
+        population=0.0, how="agency crosswalk", one_county=local["county_fips"], alias=local["full"], agency_name=local["full"]
+    )
+    parts = _split(cities.drop(columns="county_fips"), gazetteer.places)
+    printed_places = pd.MultiIndex.from_frame(known.dropna(subset=["place_fips"])[["state", "place_fips"]])
+    parts = parts[~pd.MultiIndex.from_frame(parts[["state", "place_fips"]]).isin(printed_places)]
+    parts = parts[~parts["agency_id"].isin(set(known["agency_id"].str.split("=").str[0]))]
+    totals = gazetteer.places.groupby(["state", "place_fips"])["population_2010"].sum()
+    parts = parts.assign(population_2010=totals.reindex(pd.MultiIndex.from_frame(parts[["state", "place_fips"]])).to_numpy())
+    small = parts["population_2010"].between(1, LARGEST_UNPRINTED)
+    return parts[small].drop(columns=["agency_name", "how"]).drop_duplicates(["agency_id", "county_fips"])
