@@ -24,7 +24,7 @@ from analysis.panel.covariates import fixed_covariates, one_new_york, yearly_cov
 from analysis.panel.crosswalk import (
     NEW_YORK_CITY,
     NEW_YORK_COUNTIES,
-    Gazetteer,
+    AgencyDirectory,
     Placement,
     other_departments,
     place_cities,
@@ -68,23 +68,24 @@ def areas(frame: pd.DataFrame, classes: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         frame: county_fips, state, county_name, region, division.
-        classes: county_fips, nchs_2013, rucc_2013.
+        classes: county_fips, urban_class_2013, rucc_2013.
 
     Returns:
         county_fips, state, county_name, division, urban_class, rucc_2013.
     """
-    table, _ = join(frame, classes, ["county_fips"], expect="one_to_one", name="county frame to classes", tolerance=0.001)
+    known = classes[["county_fips", "urban_class_2013", "rucc_2013"]].rename(columns={"urban_class_2013": "urban_class"})
+    table, _ = join(frame, known, ["county_fips"], expect="one_to_one", name="county frame to classes", tolerance=0.0)
     inside = table["county_fips"].isin(NEW_YORK_COUNTIES)
     # The city takes the class of New York County (Manhattan), its centre.
     centre = table[table["county_fips"].eq("36061")].assign(county_fips=NEW_YORK_CITY, county_name="New York City")
-    table = pd.concat([table[~inside], centre]).rename(columns={"nchs_2013": "urban_class"})
+    table = pd.concat([table[~inside], centre])
     table["division"] = table["division"].astype(str)
     columns = ["county_fips", "state", "county_name", "division", "urban_class", "rucc_2013"]
     return table[columns].sort_values("county_fips").reset_index(drop=True)
 
 
 def count_crime(
-    agencies: pd.DataFrame, population: pd.DataFrame, counties: pd.DataFrame, gazetteer: Gazetteer, county_hand: pd.DataFrame
+    agencies: pd.DataFrame, population: pd.DataFrame, counties: pd.DataFrame, directory: AgencyDirectory, county_hand: pd.DataFrame
 ) -> Counted:
     """Return crime, people policed and coverage on the panel's areas.
 
@@ -92,7 +93,7 @@ def count_crime(
         agencies: the tidy table ``agencies``.
         population: county_fips, year, population on the panel's areas.
         counties: state, county_fips, county_name of the 2019 frame.
-        gazetteer: where a city is looked up.
+        directory: where a city is looked up.
         county_hand: county names no rule places.
 
     Raises:
@@ -101,7 +102,7 @@ def count_crime(
     agencies = ag.with_derived_counts(agencies)
     city_rows = agencies[agencies["table"].eq("8")]
     names = city_rows.groupby(["state", "agency_name"], as_index=False)["population"].max()
-    placement = place_cities(names, gazetteer)
+    placement = place_cities(names, directory)
     one = placement.shares.drop_duplicates(["state", "agency_name"])
     printed = city_rows.merge(one[["state", "agency_name", "agency_id"]], on=["state", "agency_name"], how="inner")
     plain = printed["agency_id"]
@@ -112,7 +113,7 @@ def count_crime(
     identities = identities.drop_duplicates(["agency_id", "plain"])
     shares = placement.shares.merge(identities[["state", "agency_name", "agency_id"]].rename(columns={"agency_id": "identity"}), on=["state", "agency_name"])
     shares = shares.drop(columns="agency_id").rename(columns={"identity": "agency_id"}).drop_duplicates(["agency_id", "county_fips"])
-    others = other_departments(gazetteer, shares[["agency_id", "state", "place_fips"]])
+    others = other_departments(directory, shares[["agency_id", "state", "place_fips"]])
 
     resident = population.pivot(index="county_fips", columns="year", values="population")
     main = shares.drop_duplicates("agency_id").set_index("agency_id")["main_county"]
@@ -184,12 +185,14 @@ def assemble(
     """
     frame = where.merge(pd.DataFrame({"year": YEARS}), how="cross")
     key = ["county_fips", "year"]
-    table, report = join(frame, population, key, expect="one_to_one", name="frame to population", tolerance=0.0)
+    people = population[population["year"].isin(YEARS)]
+    table, report = join(frame, people, key, expect="one_to_one", name="frame to population", tolerance=0.0)
     reports = [report]
     # Tolerances are what the sources lack: LAUS seven parishes in two years, SAIPE Kalawao, SNAP small areas.
+    in_window = {name: right[right["year"].isin(YEARS)] for name, right in yearly.items()}
     for name, right, tolerance in (
         ("crime", crime, 0.0),
-        *((name, right, 0.02) for name, right in yearly.items()),
+        *((name, right, 0.02) for name, right in in_window.items()),
         *((name, right, 0.0) for name, right in policies.items()),
     ):
         table, report = join(table, right, key, expect="one_to_one", name=f"panel to {name}", tolerance=tolerance)
@@ -197,3 +200,335 @@ def assemble(
     table, report = join(table, fixed, ["county_fips"], expect="many_to_one", name="panel to fixed covariates", tolerance=0.0)
     reports.append(report)
     return validate(table.sort_values(key).reset_index(drop=True), "panel"), reports
+
+
+# --- tables on disk ---------------------------------------------------------------------------------------------
+
+
+def make_tidy(raw: RawFiles, paths: Paths, progress: Progress | None = None) -> dict[str, pd.DataFrame]:
+    """Read every source the panel needs into tidy tables and write them below ``data/tidy``.
+
+    Args:
+        raw: the folder of raw files, hashes checked.
+        paths: where tables go, and where the study's own compilations lie.
+        progress: called with the name of each step.
+
+    Returns:
+        Tidy tables by name, each under its contract, and the sources' own reports under ``report_<name>``.
+    """
+    # Imported here: a panel that is already built is loaded without a reader of workbooks or of PDF.
+    from analysis.panel.sources import bls, census, classes, detainers, fbi_areas, fbi_tables, fbi_totals, geography, policy, votes
+    from analysis.panel.sources.jurisdictions import make_gazetteer
+
+    def step(words: str) -> None:
+        if progress:
+            progress(words)
+
+    tidy: dict[str, pd.DataFrame] = {}
+    step("FBI Tables 8 and 10")
+    printed = fbi_tables.read_agency_tables(raw)
+    tidy["agencies"], tidy["report_unread_rows"] = printed.agencies, printed.unread
+    step("FBI totals")
+    tidy["state_totals"] = fbi_totals.read_state_totals(raw)
+    tidy["national_estimates"] = fbi_totals.read_national_estimates(raw)
+    tidy["city_series"] = fbi_totals.read_city_series(raw)
+    tidy["other_agencies"] = fbi_areas.read_other_agencies(raw)
+    step("Census, SAIPE, SNAP")
+    tidy["population"] = census.read_population(raw)
+    tidy["county_frame"] = census.read_county_frame(raw)
+    tidy["saipe"] = census.read_saipe(raw)
+    tidy["snap"] = census.read_snap(raw)
+    tidy["shares"] = census.read_shares(raw)
+    step("LAUS, urban classes, votes")
+    tidy["labour"] = bls.read_labour(raw)
+    tidy["urban_classes"] = classes.read_urban_classes(raw)
+    tidy["votes"] = votes.read_votes(raw)
+    step("places and agencies")
+    tidy["place_county"] = geography.read_place_county(raw)
+    tidy["agency_crosswalk"] = geography.read_agency_crosswalk(raw)
+    tidy["county_subdivisions"] = geography.read_county_subdivisions(raw)
+    step("policies and detainers")
+    where = make_gazetteer(tidy["county_frame"], geography_names(tidy))
+    tidy["declines"], tidy["report_facilities"] = detainers.read_declines(raw, where, paths.compiled_policy)
+    tidy["secure_communities"] = policy.read_secure_communities(raw)
+    tidy["agreements_287g"] = policy.read_287g(raw, where)
+    tidy["policy_events"] = policy.make_policy_events(
+        policy.read_detainer_policies(paths.compiled_policy),
+        policy.read_ddor_2017(paths.compiled_policy),
+        policy.read_federal_lists(raw, where, paths.compiled_policy),
+        policy.read_state_laws(paths.compiled_policy),
+    )
+    for name, table in tidy.items():
+        _write(table, paths.tidy / name)
+    return tidy
+
+
+def geography_names(tidy: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return names of places, then of county subdivisions, with the county each lies in, for looking up facilities."""
+    postal = _postal(tidy["county_frame"])
+    places = tidy["place_county"].assign(state=lambda t: t["state_fips"].map(postal))
+    subdivisions = tidy["county_subdivisions"].assign(state=lambda t: t["state_fips"].map(postal))
+    places = places[~places["remainder"]]
+    people = places.groupby(["state", "place_fips"])["population_2010"].transform("sum")
+    named = places.rename(columns={"share_of_place": "share"}).assign(population=people, rank=0)
+    towns = subdivisions.rename(columns={"subdivision_name": "place_name"}).assign(share=1.0, population=0.0, rank=1)
+    columns = ["state", "place_name", "county_fips", "share", "population", "rank"]
+    return pd.concat([named[columns], towns[columns]], ignore_index=True)
+
+
+def directory_of(tidy: Mapping[str, pd.DataFrame], paths: Paths) -> AgencyDirectory:
+    """Return the reference tables a city agency is looked up in."""
+    postal = _postal(tidy["county_frame"])
+    places = tidy["place_county"].assign(state=lambda t: t["state_fips"].map(postal))
+    places = places[~places["remainder"] & places["state"].notna()]
+    subdivisions = tidy["county_subdivisions"].assign(state=lambda t: t["state_fips"].map(postal))
+    subdivisions = subdivisions[subdivisions["state"].notna()].rename(columns={"subdivision_name": "name"})
+    agencies = tidy["agency_crosswalk"].dropna(subset=["state", "county_fips", "agency_name"])
+    hand = pd.read_csv(paths.compiled_geography / "city_hand_list.csv", dtype=str)
+    return AgencyDirectory(places, agencies, subdivisions, tidy["county_frame"], hand)
+
+
+def _postal(county_frame: pd.DataFrame) -> dict[str, str]:
+    """Return postal code by two-digit state code."""
+    return dict(zip(county_frame["county_fips"].str[:2], county_frame["state"], strict=True))
+
+
+def make_panel(paths: Paths | None = None, *, force: bool = False, progress: Progress | None = None) -> Panel:
+    """Build the county-year and city-year panels from raw files, unless what they read has not changed.
+
+    Args:
+        paths: the tree; by default the real one.
+        force: build even when nothing has changed.
+        progress: called with the name of each step.
+
+    Returns:
+        The panel, also written below ``data/panel`` with its reports.
+
+    Raises:
+        SourceError: a raw file is missing, damaged or not what its name says.
+        TableError: a table breaks its contract.
+
+    Example:
+        >>> make_panel().table["year"].max()  # doctest: +SKIP
+        2019
+    """
+    paths = paths or Paths()
+    raw = RawFiles(paths.raw)
+    inputs = _inputs(raw, paths)
+    if not force and _is_current(paths, inputs):
+        return load_panel(paths)
+    tidy = make_tidy(raw, paths, progress)
+    if progress:
+        progress("county-year panel")
+    where = areas(tidy["county_frame"], tidy["urban_classes"])
+    population = one_new_york(tidy["population"], ["county_fips", "year"], None)
+    directory = directory_of(tidy, paths)
+    county_hand = pd.read_csv(paths.compiled_geography / "county_hand_list.csv", dtype=str)
+    crime = count_crime(tidy["agencies"], population, tidy["county_frame"], directory, county_hand)
+    yearly = yearly_covariates(tidy["population"], tidy["saipe"], tidy["labour"], tidy["snap"])
+    fixed = fixed_covariates(tidy["shares"], tidy["population"], tidy["saipe"], tidy["labour"], tidy["votes"])
+    policies = _policy_columns(where, population, tidy)
+    table, joins = assemble(where, population, crime.table, yearly, fixed, policies)
+    constant, _ = assemble(where, population, crime.constant, yearly, fixed, policies)
+    if progress:
+        progress("city-year panel")
+    cities, series_report = city_panel(crime.cities, crime.placement.shares, tidy["city_series"], directory)
+    cities = validate(cities, "cities")
+    reports = {
+        **crime.reports,
+        "joins": pd.DataFrame([report.row() for report in joins]),
+        "unmatched": _unmatched(joins),
+        "city_series": series_report,
+        "national_totals": national_totals(table, tidy),
+        "coverage_by_year": coverage_by(table, ["year"]),
+        "coverage_by_state": coverage_by(table, ["state", "year"]),
+        "nobodys_crime": nobodys_crime(tidy["other_agencies"], table),
+        **{name.removeprefix("report_"): frame for name, frame in tidy.items() if name.startswith("report_")},
+    }
+    if progress:
+        progress("writing")
+    files = {
+        "panel": table,
+        "constant": constant,
+        "cities": cities,
+        "policy_events": tidy["policy_events"],
+        "declines": tidy["declines"],
+    }
+    for name, frame in files.items():
+        _write(frame, paths.panel / name)
+    for name, frame in reports.items():
+        _write(frame, paths.panel / "reports" / name)
+    stamp = {
+        "inputs": inputs,
+        "digest": digest_of([digest_of_table(files[name]) for name in ("panel", "constant", "policy_events", "declines")]),
+        "simulated": paths.simulated,
+        "files": {name: sha256_of(paths.panel / f"{name}.parquet") for name in files},
+    }
+    with replacing(paths.panel / "stamp.json") as temporary:
+        temporary.write_text(canonical_json(stamp), encoding="utf-8")
+    return Panel(table, constant, tidy["policy_events"], tidy["declines"], stamp["digest"], paths.simulated, reports)
+
+
+def load_panel(paths: Paths | None = None) -> Panel:
+    """Read the panel that was built, checking that its files are the ones the build wrote.
+
+    Args:
+        paths: the tree; by default the real one, or the one ``CRIME_STUDY_TREE`` names.
+
+    Raises:
+        SourceError: nothing was built yet, or a file was changed since.
+
+    Example:
+        >>> load_panel().table["county_fips"].str.len().eq(5).all()  # doctest: +SKIP
+        True
+    """
+    from analysis.base.paths import default_paths
+
+    paths = paths or default_paths()
+    stamp_file = paths.panel / "stamp.json"
+    if not stamp_file.exists():
+        raise SourceError("no panel is built here", "a panel in its folder", "run: python -m analysis reproduce")
+    stamp = json.loads(stamp_file.read_text(encoding="utf-8"))
+    tables: dict[str, pd.DataFrame] = {}
+    for name, wanted in stamp["files"].items():
+        file = paths.panel / f"{name}.parquet"
+        if not file.exists() or sha256_of(file) != wanted:
+            raise SourceError(
+                f"{file.name} of the built panel is {'missing' if not file.exists() else 'not the file the build wrote'}",
+                f"SHA-256 {wanted[:12]}…", "run: python -m analysis reproduce --force",
+            )
+        if name != "cities":
+            tables[name] = pd.read_parquet(file)
+    folder = paths.panel / "reports"
+    reports = {file.stem: pd.read_parquet(file) for file in sorted(folder.glob("*.parquet"))}
+    return Panel(
+        tables["panel"], tables["constant"], tables["policy_events"], tables["declines"], stamp["digest"], stamp["simulated"], reports
+    )
+
+
+def load_cities(paths: Paths | None = None) -> pd.DataFrame:
+    """Read the city-year panel that was built.
+
+    Raises:
+        SourceError: nothing was built yet.
+    """
+    from analysis.base.paths import default_paths
+
+    file = (paths or default_paths()).panel / "cities.parquet"
+    if not file.exists():
+        raise SourceError("no city panel is built here", "a panel in its folder", "run: python -m analysis reproduce")
+    return pd.read_parquet(file)
+
+
+def _inputs(raw: RawFiles, paths: Paths) -> str:
+    """Digest of all a build reads: raw files by the manifest, our own compilations, this room's code, the codebook."""
+    compiled = {
+        path.relative_to(paths.root).as_posix(): sha256_of(path)
+        for folder in (paths.compiled_policy, paths.compiled_geography)
+        for path in sorted(folder.glob("*.csv"))
+    }
+    package = paths.root / "analysis"
+    return digest_of(
+        [
+            raw.digest(),
+            compiled,
+            sha256_of(paths.codebook),
+            digest_of_sources(package / "panel"),
+            digest_of_sources(package / "base"),
+        ]
+    )
+
+
+def _is_current(paths: Paths, inputs: str) -> bool:
+    file = paths.panel / "stamp.json"
+    if not file.exists():
+        return False
+    try:
+        stamp = json.loads(file.read_text(encoding="utf-8"))
+        return stamp["inputs"] == inputs and all((paths.panel / f"{name}.parquet").exists() for name in stamp["files"])
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _policy_columns(where: pd.DataFrame, population: pd.DataFrame, tidy: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    from analysis.panel.sources import detainers, policy
+
+    asked = where[["county_fips"]].merge(pd.DataFrame({"year": YEARS}), how="cross")
+    active = policy.secure_communities_share(tidy["secure_communities"], YEARS)
+    weight = tidy["population"].query("year == 2010").set_index("county_fips")["population"]
+    active = one_new_york(active, ["county_fips", "year"], weight)
+    active = asked.merge(active, on=["county_fips", "year"], how="left", validate="one_to_one")
+    agreements = policy.agreements_active(tidy["agreements_287g"], asked)
+    declines = detainers.declines_panel(tidy["declines"], asked)
+    people = asked.merge(population, on=["county_fips", "year"], how="left", validate="one_to_one")["population"]
+    declines = declines.assign(declined_per_10k=(declines["declined_detainers"] / people * 10_000).to_numpy())
+    return {"Secure Communities": active, "287(g) agreements": agreements, "declined detainers": declines}
+
+
+def _unmatched(joins: list[JoinReport]) -> pd.DataFrame:
+    parts = [
+        frame.astype(str).assign(join=report.name, side=side)
+        for report in joins
+        for side, frame in (("left", report.unmatched_left), ("right", report.unused_right))
+        if len(frame)
+    ]
+    columns = ["join", "side", "county_fips", "year"]
+    return pd.concat(parts, ignore_index=True).reindex(columns=columns) if parts else pd.DataFrame(columns=columns, dtype="str")
+
+
+def national_totals(table: pd.DataFrame, tidy: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return, by year, crime of Tables 8 and 10, of the panel, and of the FBI's own national totals.
+
+    The FBI's totals are Table 5 from 2008 (estimated, with crime of state, university and tribal police) and the file
+    of estimates before; both also estimate what was not reported, so shares below one are expected.
+    """
+    from analysis.panel.sources.fbi_totals import national_shares
+
+    shares = national_shares(tidy["agencies"], tidy["state_totals"], tidy["national_estimates"])
+    placed = table.groupby("year", as_index=False)[["violent", "property"]].sum().rename(
+        columns={"violent": "violent_in_panel", "property": "property_in_panel"}
+    )
+    return shares.merge(placed, on="year", how="left", validate="one_to_one")
+
+
+def coverage_by(table: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    """Return coverage by group: the share of residents whose agency reports, and of areas at 0.9 and more."""
+    measures = ["violent_ex_rape", "violent", "property", "rape_legacy", "rape_revised", "arson"]
+    rows = table.assign(**{f"people_{m}": table[f"coverage_{m}"] * table["population"] for m in measures})
+    rows["full"] = table["coverage_violent_ex_rape"] >= 0.9
+    grouped = rows.groupby(key)
+    out = pd.DataFrame({f"coverage_{m}": grouped[f"people_{m}"].sum() / grouped["population"].sum() for m in measures})
+    out["areas"] = grouped["county_fips"].nunique()
+    out["areas_at_90"] = grouped["full"].sum()
+    out["agencies_expected"] = grouped["agencies_expected"].sum()
+    out["agencies_reporting"] = grouped["agencies_reporting"].sum()
+    return out.reset_index()
+
+
+def nobodys_crime(other: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Return crime of Table 11 (state police, tribes, universities, others) by state and year beside the panel's.
+
+    Nobody's crime: these agencies serve people whom Tables 8 and 10 count under a city or a county, or nobody at
+    all, so no county can be given their offences. Known for 2013-2015.
+    """
+    counts = ["violent", "property"]
+    theirs = other.groupby(["state", "year"])[counts].sum().add_suffix("_table11")
+    ours = table.groupby(["state", "year"])[counts].sum().add_suffix("_panel")
+    out = theirs.join(ours, how="left").reset_index()
+    return out.assign(**{f"share_{m}": out[f"{m}_table11"] / (out[f"{m}_table11"] + out[f"{m}_panel"]) for m in counts})
+
+
+def _write(table: pd.DataFrame, stem: object) -> None:
+    """Write a parquet file, and a csv twin where that stays small."""
+    from pathlib import Path
+
+    base = Path(str(stem))
+    target = base.with_name(base.name + ".parquet")
+    with replacing(target) as temporary:
+        table.to_parquet(temporary, index=False)
+    twin = base.with_name(base.name + ".csv")
+    if table.memory_usage(index=False).sum() < CSV_TWIN_BELOW:
+        with replacing(twin) as temporary:
+            table.to_csv(temporary, index=False, lineterminator="\n")
+    else:
+        twin.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.panel.agencies import COUNTS, MEASURES, PER
-from analysis.panel.crosswalk import Gazetteer, place_cities
+from analysis.panel.crosswalk import AgencyDirectory, place_cities
 
 SERIES_RATES = (
     "violent", "murder", "rape_legacy", "robbery", "aggravated_assault", "property", "burglary", "larceny", "motor_vehicle_theft",
@@ -32,23 +32,24 @@ def counts_from_rates(series: pd.DataFrame) -> pd.DataFrame:
     return series.drop(columns=[f"rate_{m}" for m in SERIES_RATES]).assign(**counts)
 
 
-def city_panel(printed: pd.DataFrame, shares: pd.DataFrame, series: pd.DataFrame, gazetteer: Gazetteer) -> tuple[pd.DataFrame, pd.DataFrame]:
+def city_panel(printed: pd.DataFrame, shares: pd.DataFrame, series: pd.DataFrame, directory: AgencyDirectory) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Join Table 8 and the long series into one city-year panel.
 
     Args:
         printed: agency_id, state, agency_name, year, population and counts of Table 8.
         shares: placement of the printed agencies, from `place_cities`.
         series: state, agency_name, year, population and rates per 100,000 of the long series.
-        gazetteer: reference tables, to place the cities of the long series by the same rules.
+        directory: reference tables, to place the cities of the long series by the same rules.
 
     Returns:
         The panel under the contract ``cities``, and a report with a row for each city of the long series: whether it
         was placed, matched to Table 8, and the largest relative difference in property crime where both print it.
     """
     long = counts_from_rates(series)
-    long["city"] = long["agency_name"].str.replace(r"\s+(?:city\s+)?(?:metropolitan\s+)?(?:police|sheriff|public safety).*$", "", case=False, regex=True)
+    office = r"\s+(?:\(city\)\s+)?(?:city\s+)?(?:metropolitan\s+)?(?:bureau of |dept of )?(?:police|sheriff|public safety).*$"
+    long["city"] = long["agency_name"].str.replace(office, "", case=False, regex=True).str.replace(r"^City Of ", "", regex=True)
     names = long.groupby(["state", "city"], as_index=False)["population"].max().rename(columns={"city": "agency_name"})
-    placed = place_cities(names, gazetteer).shares.drop_duplicates(["state", "agency_name"])
+    placed = place_cities(names, directory).shares.drop_duplicates(["state", "agency_name"])
     long = long.merge(placed[["state", "agency_name", "agency_id"]].rename(columns={"agency_name": "city"}), on=["state", "city"], how="left")
     found = long[long["agency_id"].notna()].drop_duplicates(["agency_id", "year"])
     both = found.merge(printed[["agency_id", "year", "property"]], on=["agency_id", "year"], suffixes=("", "_printed"))

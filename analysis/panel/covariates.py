@@ -11,6 +11,13 @@ from analysis.panel.crosswalk import NEW_YORK_CITY, NEW_YORK_COUNTIES
 
 SUMMED = ("population", "labour_force", "employed", "snap_recipients", "democratic", "republican", "total", "land_area_sq_miles")
 
+FIXED = (
+    "log_population_2000", "log_population_2010", "log_density_2010", "foreign_born_2006_2010", "foreign_born_2009_2013",
+    "hispanic_2000", "hispanic_2010", "black_2000", "black_2010", "age_15_24_2010", "age_65_over_2000", "age_65_over_2010",
+    "bachelor_2000", "bachelor_2006_2010", "owner_occupied_2009_2013", "poverty_2000", "poverty_2010", "unemployment_2000",
+    "unemployment_2010", "log_income_2010", "democratic_vote_2000", "democratic_vote_2008",
+)
+
 
 def one_new_york(table: pd.DataFrame, key: Sequence[str], weight: pd.Series | None) -> pd.DataFrame:
     """Return the table with New York City's five counties as one area.
@@ -101,7 +108,8 @@ def fixed_covariates(
         "democratic_vote_2000": blue[2000].reindex(index),
         "democratic_vote_2008": blue[2008].reindex(index),
     }
-    return table.drop(columns="land_area_sq_miles").assign(**derived).reset_index()
+    table = table.assign(**derived).reset_index()
+    return table[["county_fips", *FIXED]]
 
 
 def yearly_covariates(

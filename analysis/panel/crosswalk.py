@@ -23,9 +23,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.base.errors import TableError
+from analysis.panel.sources.jurisdictions import NEW_YORK_CITY, NEW_YORK_COUNTIES
 
-NEW_YORK_CITY = "36998"
-NEW_YORK_COUNTIES = ("36005", "36047", "36061", "36081", "36085")
+
+
 NEW_ENGLAND = ("CT", "MA", "ME", "NH", "RI", "VT")
 SPANS_BELOW = 0.95
 """A city with under this share of its people in one county spans counties."""
@@ -90,7 +91,7 @@ def _lookup(cities: pd.DataFrame, answers: pd.Series, key: str = "key") -> np.nd
 
 
 @dataclass(frozen=True, slots=True)
-class Gazetteer:
+class AgencyDirectory:
     """The reference tables a city is looked up in.
 
     Args:
@@ -177,12 +178,12 @@ def _place_confirmed(agencies: pd.DataFrame, places: pd.DataFrame) -> np.ndarray
     return ((name == own) | (name == bare) | (first == bare)) & (name != "") & ~town
 
 
-def place_cities(cities: pd.DataFrame, gazetteer: Gazetteer) -> Placement:
+def place_cities(cities: pd.DataFrame, directory: AgencyDirectory) -> Placement:
     """Place city agencies in counties.
 
     Args:
         cities: state, agency_name, population (largest printed): one row a name and state.
-        gazetteer: reference tables.
+        directory: reference tables.
 
     Returns:
         Shares by county, summing to 1 a city, and what could not be placed.
@@ -196,7 +197,7 @@ def place_cities(cities: pd.DataFrame, gazetteer: Gazetteer) -> Placement:
     cities = cities.reset_index(drop=True)
     cities = cities.assign(key=normalise(cities["agency_name"].str.replace(r",.*$", "", regex=True)))
     cities["bare"] = _bare(cities["key"])
-    _check_hand(gazetteer)
+    _check_hand(directory)
 
     how = np.full(len(cities), None, dtype=object)
     county = np.full(len(cities), None, dtype=object)
@@ -215,21 +216,21 @@ def place_cities(cities: pd.DataFrame, gazetteer: Gazetteer) -> Placement:
         if places is not None:
             place[new] = places[new]
 
-    hand = gazetteer.hand.assign(key=gazetteer.hand["agency_name"])
+    hand = directory.hand.assign(key=directory.hand["agency_name"])
     index = hand.set_index(["state", "key"])
     settle("hand list", _lookup(cities, index["county_fips"], "agency_name"), _lookup(cities, index["place_fips"], "agency_name"))
-    settle("county in the name", _named_county(cities, gazetteer.counties), None)
+    settle("county in the name", _named_county(cities, directory.counties), None)
 
     # The FBI prints Michigan's charter townships as townships.
-    plain = normalise(gazetteer.subdivisions["name"]).str.replace("charter township", "township")
-    subdivisions = gazetteer.subdivisions.assign(full=plain)
+    plain = normalise(directory.subdivisions["name"]).str.replace("charter township", "township")
+    subdivisions = directory.subdivisions.assign(full=plain)
     subdivisions["key"] = _bare(subdivisions["full"])
     england = cities["state"].isin(NEW_ENGLAND).to_numpy()
     settle("New England town", _lookup(cities, _unique(subdivisions, "county_fips"), "bare"), None, england)
 
-    local = gazetteer.agencies[gazetteer.agencies["agency_type"].isin(["local police department", "constable/marshal"])]
+    local = directory.agencies[directory.agencies["agency_type"].isin(["local police department", "constable/marshal"])]
     local = local.assign(full=normalise(local["agency_name"]).str.replace(_OFFICE, "", regex=True).str.strip())
-    places = gazetteer.places.assign(key=_bare(normalise(gazetteer.places["place_name"])))
+    places = directory.places.assign(key=_bare(normalise(directory.places["place_name"])))
     local = local.assign(place_fips=local["place_fips"].where(_place_confirmed(local, places)))
     township = cities["key"].str.contains(r"\b(?:township|town)\b").to_numpy()
     for rule, column, key in (("agency crosswalk", "full", "key"), ("agency crosswalk, bare name", "bare", "bare")):
@@ -255,19 +256,19 @@ def place_cities(cities: pd.DataFrame, gazetteer: Gazetteer) -> Placement:
     cities = cities.assign(how=how, one_county=county, place_fips=place)
     same = _lookup(cities, index["same_agency_as"].dropna(), "agency_name")
     cities["alias"] = pd.Series(same, dtype="str").where(pd.notna(same), cities["agency_name"])
-    shares = _split(cities[pd.notna(cities["how"])], gazetteer.places)
+    shares = _split(cities[pd.notna(cities["how"])], directory.places)
     unplaced = cities.loc[pd.isna(cities["how"]), ["state", "agency_name", "population"]].reset_index(drop=True)
     used = pd.MultiIndex.from_frame(cities[["state", "agency_name"]])
-    hand_index = pd.MultiIndex.from_frame(gazetteer.hand[["state", "agency_name"]])
-    return Placement(shares, unplaced, gazetteer.hand[~hand_index.isin(used)].reset_index(drop=True))
+    hand_index = pd.MultiIndex.from_frame(directory.hand[["state", "agency_name"]])
+    return Placement(shares, unplaced, directory.hand[~hand_index.isin(used)].reset_index(drop=True))
 
 
-def _check_hand(gazetteer: Gazetteer) -> None:
-    repeated = gazetteer.hand.duplicated(["state", "agency_name"])
+def _check_hand(directory: AgencyDirectory) -> None:
+    repeated = directory.hand.duplicated(["state", "agency_name"])
     if repeated.any():
-        raise TableError(f"the hand list repeats {gazetteer.hand.loc[repeated, 'agency_name'].tolist()}", "one row a city", "data/geography/city_hand_list.csv")
-    named = gazetteer.hand["county_fips"].dropna()
-    unknown = sorted(set(named) - set(gazetteer.counties["county_fips"]))
+        raise TableError(f"the hand list repeats {directory.hand.loc[repeated, 'agency_name'].tolist()}", "one row a city", "data/geography/city_hand_list.csv")
+    named = directory.hand["county_fips"].dropna()
+    unknown = sorted(set(named) - set(directory.counties["county_fips"]))
     if unknown:
         raise TableError(f"the hand list names counties {unknown}", "counties of the 2019 frame, five characters", "data/geography/city_hand_list.csv")
 
@@ -363,11 +364,11 @@ def place_county_agencies(rows: pd.DataFrame, counties: pd.DataFrame, hand: pd.D
     return placed.drop(columns=["key", "joined"]), lost
 
 
-def other_departments(gazetteer: Gazetteer, known: pd.DataFrame) -> pd.DataFrame:
+def other_departments(directory: AgencyDirectory, known: pd.DataFrame) -> pd.DataFrame:
     """Return the places with a local police department that the FBI never printed in the window.
 
     Args:
-        gazetteer: reference tables.
+        directory: reference tables.
         known: agency_id, place_fips, state of the printed agencies.
 
     Returns:
@@ -375,18 +376,18 @@ def other_departments(gazetteer: Gazetteer, known: pd.DataFrame) -> pd.DataFrame
         place sum to one in ``share``. Left out are departments whose place is not a Census place of their name (their
         population is not known) and places above `LARGEST_UNPRINTED` residents.
     """
-    places = gazetteer.places.assign(key=_bare(normalise(gazetteer.places["place_name"])))
-    local = gazetteer.agencies[gazetteer.agencies["agency_type"].eq("local police department")]
+    places = directory.places.assign(key=_bare(normalise(directory.places["place_name"])))
+    local = directory.agencies[directory.agencies["agency_type"].eq("local police department")]
     local = local.assign(full=normalise(local["agency_name"]).str.replace(_OFFICE, "", regex=True).str.strip())
     local = local[_place_confirmed(local, places)].drop_duplicates(["state", "place_fips"])
     cities = local.assign(
         population=0.0, how="agency crosswalk", one_county=local["county_fips"], alias=local["full"], agency_name=local["full"]
     )
-    parts = _split(cities.drop(columns="county_fips"), gazetteer.places)
+    parts = _split(cities.drop(columns="county_fips"), directory.places)
     printed_places = pd.MultiIndex.from_frame(known.dropna(subset=["place_fips"])[["state", "place_fips"]])
     parts = parts[~pd.MultiIndex.from_frame(parts[["state", "place_fips"]]).isin(printed_places)]
     parts = parts[~parts["agency_id"].isin(set(known["agency_id"].str.split("=").str[0]))]
-    totals = gazetteer.places.groupby(["state", "place_fips"])["population_2010"].sum()
+    totals = directory.places.groupby(["state", "place_fips"])["population_2010"].sum()
     parts = parts.assign(population_2010=totals.reindex(pd.MultiIndex.from_frame(parts[["state", "place_fips"]])).to_numpy())
     small = parts["population_2010"].between(1, LARGEST_UNPRINTED)
     return parts[small].drop(columns=["agency_name", "how"]).drop_duplicates(["agency_id", "county_fips"])

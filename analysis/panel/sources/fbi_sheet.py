@@ -93,7 +93,7 @@ def clean(cell: Any) -> str:
     return " ".join(cell.split()) if isinstance(cell, str) else "" if cell is None else str(cell)
 
 
-# --- files -------------------------------------------------------------------------------------------
+# --- files ------------------------------------------------------------------------------
 
 
 def workbook_rows(path: Path) -> list[list[Any]]:
@@ -132,7 +132,7 @@ def csv_rows(path: Path) -> list[list[Any]]:
     return list(csv.reader(io.StringIO(text, newline="")))
 
 
-# --- title and header --------------------------------------------------------------------------------
+# --- title and header ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,7 @@ def check_title(rows: Rows, header: int, year: int, words: str, where: str) -> N
         raise SourceError(f"the title of {where} says {line[:120]!r}", f"'{words}', {year}", where)
 
 
-# --- footnotes ---------------------------------------------------------------------------------------
+# --- footnotes ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +287,11 @@ def read_notes(rows: Rows, header: int, where: str) -> Notes:
             if alone and isinstance(row[0], str) and row[0].startswith("NOTE:"):
                 start = index
                 continue
+            above = [other for other in rows[header + 1 : index] if _is_note(other)]
+            if above:
+                raise SourceError(
+                    f"{where} has {clean(row[0])[:60]!r} below its footnotes", "footnotes", f"{where}, row {index + 1}"
+                )
             break
         digit = int(match[1])
         if digit in texts:
@@ -304,6 +309,10 @@ def read_notes(rows: Rows, header: int, where: str) -> Notes:
             f"{where}, row {start + 1}",
         )
     return Notes(dict(sorted(texts.items())), start)
+
+
+def _is_note(row: Row) -> bool:
+    return bool(row) and isinstance(row[0], str) and row[0][:1].isdigit() and all(blank(cell) for cell in row[1:])
 
 
 def split_digits(text: str, notes: Notes, where: str) -> tuple[str, tuple[int, ...]]:
@@ -359,7 +368,7 @@ def state_code(name: str, where: str) -> str:
     return code
 
 
-# --- numbers -----------------------------------------------------------------------------------------
+# --- numbers ------------------------------------------------------------------------------
 
 
 def to_numbers(

@@ -3,10 +3,10 @@
 Table 8 lists every city agency with twelve complete months, Table 10 sheriffs and county police (in the 2016
 edition they are Tables 6 and 8). Years 2005 and 2007 of Table 8 come as one csv page a state, 2012 as both.
 
-What the reader keeps apart: a blank cell is missing, never zero; the legacy and the revised count of rape have
-a column each; ``violent`` and ``property`` stay as printed. What it takes off: footnote digits on names and
-states, whose texts go to the rows that carry them. What it cannot know: the csv pages carry digits without
-texts, so their rows say so in ``footnotes`` and are never flagged as not comparable.
+What the reader keeps apart: a blank cell is missing, never zero; the legacy and the revised count of rape
+have a column each; ``violent`` and ``property`` stay as printed. What it takes off: footnote digits on names
+and states, whose texts go to the rows that carry them. What it cannot know: the csv pages carry digits
+without texts, so their rows say so in ``footnotes`` and are never flagged as not comparable.
 """
 
 from __future__ import annotations
@@ -63,20 +63,36 @@ COLUMNS = (
     "row",
 )
 
-# One agency, printed under both kinds of county with the same numbers: the row of the kind the county is in
-# (Clark belongs to the Louisville metropolitan area, Story to Ames) is kept, the other goes to `unread`.
+# One agency, printed under both kinds of county with the same numbers: the row of the kind the county is
+# in (Clark belongs to the Louisville metropolitan area, Story to Ames) is kept, the other goes to `unread`.
 PRINTED_TWICE = {
     (2011, "10", "IN", "Clark"): "metropolitan",
     (2011, "10", "IA", "Story"): "metropolitan",
 }
 
-# The sheet's spelling, the county's: Maryland has no Allegheny County, and the agency is Allegany's in 2010.
-COUNTY_SPELLING = {("MD", "Allegheny"): "Allegany"}
+# The sheet's spelling of a county, and the county's own; the last four name a joint government of city and
+# county.
+COUNTY_SPELLING = {
+    ("IN", "Bartholemew"): "Bartholomew",
+    ("KS", "Pottawattamie"): "Pottawatomie",
+    ("MD", "Allegheny"): "Allegany",
+    ("MI", "Allegany"): "Allegan",
+    ("NV", "Story"): "Storey",
+    ("NY", "Duchess"): "Dutchess",
+    ("NY", "Putman"): "Putnam",
+    ("GA", "Augusta-Richmond"): "Richmond",
+    ("MT", "Butte-Silver Bow"): "Silver Bow",
+    ("TN", "Hartsville-Trousdale"): "Trousdale",
+    ("TN", "Hartsville/Trousdale"): "Trousdale",
+}
 
+_STRAY = "a 0 under the revised definition of rape is not read: the printed total holds the legacy count"
 _LABELS_8 = {**LABELS, "city": "agency_name"}
 _LABELS_10 = {**LABELS, "county": "agency_name"}
 _HEADING_10 = re.compile(r"(.+?)\s*[-–—\ue83a]\s*(Metropolitan|Nonmetropolitan) Counties\s*(\d[\d, ]*)?")
-_POLICE = re.compile(r"(?: County)?(?: Unified)? (?:Police Department|Bureau of Police|Public Safety)$| County$")
+_POLICE = re.compile(
+    r"(?: County)?(?: Unified)? (?:Police Department|Bureau of Police|Public Safety)$| County$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +130,8 @@ def county_name_of(state: str, agency: str) -> str:
     """Return the county a Table 10 agency belongs to: its name without the words for a police force.
 
     Example:
-        >>> [county_name_of("GA", "Gwinnett County Police Department"), county_name_of("MD", "Baltimore County")]
-        ['Gwinnett', 'Baltimore']
+        >>> county_name_of("GA", "Gwinnett County Police Department")
+        'Gwinnett'
         >>> county_name_of("VA", "Charles City")
         'Charles City'
     """
@@ -123,7 +139,7 @@ def county_name_of(state: str, agency: str) -> str:
     return COUNTY_SPELLING.get((state, name), name)
 
 
-# --- one sheet -----------------------------------------------------------------------------------------------
+# --- one sheet ------------------------------------------------------------------------------
 
 
 def parse_table8(rows: Rows, year: int, where: str = "Table 8") -> AgencyTables:
@@ -148,8 +164,8 @@ def parse_table8(rows: Rows, year: int, where: str = "Table 8") -> AgencyTables:
         ...         ["OHIO", "Elm2", 900.0, "", 0.0, "", 1.0, 2.0, 9.0, 3.0, 4.0, 2.0, " "],
         ...         ["1 Arson needs 12 months."], ["2 Figures are not comparable to previous years' data."]]
         >>> table = parse_table8(rows, 2010).agencies
-        >>> table.loc[0, ["state", "agency_name", "violent", "robbery", "not_comparable"]].tolist()
-        ['OH', 'Elm', nan, 1.0, True]
+        >>> table[["state", "agency_name", "violent", "robbery", "not_comparable"]].values.tolist()
+        [['OH', 'Elm', nan, 1.0, True]]
     """
     header = find_header(rows, "state", _LABELS_8, _wanted(year, "state", "agency_name", "population"), where)
     check_title(rows, header.row, year, "by State by City", where)
@@ -170,8 +186,8 @@ def parse_state_pages(pages: Mapping[str, Rows], year: int, where: str = "Table 
     """Return the city agencies of Table 8's csv pages, one page a state.
 
     Args:
-        pages: state name as in the file's name (``New_York``) to the rows of its page; no row at all is a page
-            of 0 bytes, which says that no agency of the state was published.
+        pages: state name as in the file's name (``New_York``) to the rows of its page; no row at all is a
+            page of 0 bytes, which says that no agency of the state was published.
         year: the year asked for. A page prints none: only the file's hash holds it to its year.
         where: the folder, for messages.
 
@@ -214,33 +230,33 @@ def _parse_workbook(rows: Rows, year: int, table: str, header: Header, where: st
     notes = read_notes(rows, header.row, where)
     lines = _workbook_lines(rows, year, table, header, notes, where)
     if not lines.at:
-        raise SourceError(f"{where} has a header and no agency", "rows of agencies", f"{where}, row {header.row + 2}")
+        raise SourceError(f"{where} has a header and no agency", "rows of agencies", where)
     return _finished([_frame(lines, year, table, header, notes, where)], lines.unread, year, table, where)
 
 
 def _workbook_lines(rows: Rows, year: int, table: str, header: Header, notes: Notes, where: str) -> _Lines:
     lines, seen = _Lines.none(), set()
     name_at, width = header.columns["agency_name"], header.width
-    state, metro, state_digits = "", None, ()
+    state, metro = "", None
+    state_digits: tuple[int, ...] = ()
     for at in range(header.row + 1, notes.row):
         row = rows[at]
+        here = f"{where}, row {at + 1}"
         if len(row) > width and any(not blank(cell) for cell in row[width:]):
-            raise TableError(f"{where} has {clean(row[width])!r} right of its columns", "a blank cell", f"{where}, row {at + 1}")
+            raise TableError(f"{where} has text right of its last column", "blank cells", here)
         headed = row[0] != "" and not blank(row[0])
         if headed:
-            state, metro, state_digits = _heading(clean(row[0]), table, notes, f"{where}, row {at + 1}")
+            state, metro, state_digits = _heading(clean(row[0]), table, notes, here)
             if (state, metro) in seen:
-                raise SourceError(f"{where} heads {state} {metro or ''} twice", "each once", f"{where}, row {at + 1}")
+                raise SourceError(f"{where} heads {state} {metro or 'cities'} twice", "each once", here)
             seen.add((state, metro))
         name = clean(row[name_at])
         if name:
             if not state:
-                raise SourceError(f"{where} has the agency {name!r} under no state", "a heading", f"{where}, row {at + 1}")
+                raise SourceError(f"{where} has the agency {name!r} under no state", "a heading", here)
             if table == "10" and metro is None:
-                raise SourceError(
-                    f"{where} has {name!r} under {clean(state)} alone", "a heading that says which counties", f"{where}, row {at + 1}"
-                )
-            name, digits = split_digits(name, notes, f"{where}, row {at + 1}")
+                raise SourceError(f"{where} has {name!r} under {state} alone", "the kind of county too", here)
+            name, digits = split_digits(name, notes, here)
             if all(blank(cell) for cell in row[name_at + 1 : width]):
                 lines.unread.append(_line(year, table, state, at + 1, name, "agency printed without figures"))
                 continue
@@ -251,7 +267,7 @@ def _workbook_lines(rows: Rows, year: int, table: str, header: Header, notes: No
             lines.name.append(name)
             lines.digits.append(digits + state_digits)
         elif any(not blank(cell) for cell in row[1:width]):
-            raise TableError(f"{where} has figures without an agency's name", "a name", f"{where}, row {at + 1}")
+            raise TableError(f"{where} has figures without an agency's name", "a name", here)
         elif headed:
             reason = f"state printed without data: {notes.text(state_digits) or 'no footnote'}"
             lines.unread.append(_line(year, table, state, at + 1, clean(row[0]), reason))
@@ -274,7 +290,9 @@ def _page_lines(rows: Rows, year: int, state: str, header: Header, where: str) -
         if any(not blank(cell) for cell in row):
             content = " / ".join(clean(cell) for cell in row)
             if "Criminal Justice Information Services" not in content:
-                raise SourceError(f"{where} begins with {content[:60]!r}", "its header", f"{where}, row {at + 1}")
+                raise SourceError(
+                    f"{where} begins with {content[:60]!r}", "its header", f"{where}, row {at + 1}"
+                )
             lines.unread.append(_line(year, "8", state, at + 1, content, "the site's banner"))
     name_at, width = header.columns["agency_name"], header.width
     unknown = Notes({}, len(rows), known=False)
@@ -286,7 +304,9 @@ def _page_lines(rows: Rows, year: int, state: str, header: Header, where: str) -
             raise TableError(f"{where} has {len(row)} cells", f"{width} cells", f"{where}, row {at + 1}")
         name, digits = split_digits(clean(row[name_at]), unknown, f"{where}, row {at + 1}")
         if not name:
-            raise TableError(f"{where} has figures without an agency's name", "a name", f"{where}, row {at + 1}")
+            raise TableError(
+                f"{where} has figures without an agency's name", "a name", f"{where}, row {at + 1}"
+            )
         if all(blank(cell) for cell in row[name_at + 1 :]):
             lines.unread.append(_line(year, "8", state, at + 1, name, "agency printed without figures"))
             continue
@@ -309,7 +329,16 @@ def _frame(lines: _Lines, year: int, table: str, header: Header, notes: Notes, w
     }
     note_of = {digits: notes.text(digits) for digits in set(lines.digits)}
     flag_of = {digits: notes.known and says_not_comparable(text) for digits, text in note_of.items()}
+    footnotes = [note_of[digits] for digits in lines.digits]
     nowhere = np.full(size, np.nan)
+    if "rape_legacy" in numbers and "rape_revised" in numbers:
+        stray = stray_zeros(numbers)
+        numbers["rape_revised"] = np.where(stray, np.nan, numbers["rape_revised"])
+        for index in np.flatnonzero(stray):
+            footnotes[index] = _and(footnotes[index], _STRAY)
+    definition = rape_definition(
+        year, numbers.get("rape_legacy", nowhere), numbers.get("rape_revised", nowhere)
+    )
     county = (
         [county_name_of(state, name) for state, name in zip(lines.state, lines.name, strict=True)]
         if table == "10"
@@ -325,8 +354,8 @@ def _frame(lines: _Lines, year: int, table: str, header: Header, notes: Notes, w
             "metro": texts(lines.metro),
             "population": numbers.get("population", nowhere),
             **{name: numbers.get(name, nowhere) for name in COUNTS},
-            "rape_definition": texts(rape_definition(year, numbers.get("rape_legacy", nowhere), numbers.get("rape_revised", nowhere))),
-            "footnotes": texts(note_of[digits] for digits in lines.digits),
+            "rape_definition": texts(definition),
+            "footnotes": texts(footnotes),
             "not_comparable": np.array([flag_of[digits] for digits in lines.digits], dtype=bool),
             "row": np.array(lines.at, dtype="int64") + 1,
         }
@@ -340,10 +369,7 @@ def rape_definition(year: int, legacy: np.ndarray, revised: np.ndarray) -> list[
 
     Args:
         year: year of the sheet.
-        legacy, revised: counts, missing where blank, (n,).
-
-    Raises:
-        TableError: a row fills both.
+        legacy, revised: counts, missing where blank, at most one of them present in a row, (n,).
 
     Example:
         >>> import numpy as np
@@ -352,15 +378,46 @@ def rape_definition(year: int, legacy: np.ndarray, revised: np.ndarray) -> list[
     """
     if year <= 2012:
         return ["legacy"] * len(legacy)
-    filled = np.stack([~np.isnan(legacy), ~np.isnan(revised)])
-    if filled.all(axis=0).any():
+    filled = zip((~np.isnan(legacy)).tolist(), (~np.isnan(revised)).tolist(), strict=True)
+    return ["legacy" if old else "revised" if new else None for old, new in filled]
+
+
+def stray_zeros(numbers: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return which rows carry a 0 under the revised definition beside the legacy count that the total holds.
+
+    Three county agencies of 2015 do; read as it stands, the 0 would say that nothing was reported.
+
+    Args:
+        numbers: column name to counts, missing where blank, (n,) each.
+
+    Returns:
+        Flags, (n,).
+
+    Raises:
+        TableError: a row fills both columns in any other way.
+
+    Example:
+        >>> import numpy as np
+        >>> row = dict(violent=9.0, murder=1.0, rape_legacy=3.0, rape_revised=0.0, robbery=5.0,
+        ...            aggravated_assault=0.0)
+        >>> stray_zeros({name: np.array([value]) for name, value in row.items()}).tolist()
+        [True]
+    """
+    both = ~np.isnan(numbers["rape_legacy"]) & ~np.isnan(numbers["rape_revised"])
+    summed = sum(numbers[part] for part in ("murder", "rape_legacy", "robbery", "aggravated_assault"))
+    stray = both & (numbers["rape_revised"] == 0) & (numbers["violent"] == summed)
+    if (both & ~stray).any():
         raise TableError(
-            f"{int(filled.all(axis=0).sum())} agencies of {year} have both counts of rape", "one definition an agency"
+            f"{int((both & ~stray).sum())} agencies have both counts of rape", "one definition an agency"
         )
-    return ["legacy" if old else "revised" if new else None for old, new in filled.T.tolist()]
+    return stray
 
 
-# --- duplicates ----------------------------------------------------------------------------------------------
+# --- duplicates ------------------------------------------------------------------------------
+
+
+def _and(printed: Any, ours: str) -> str:
+    return f"{printed}; {ours}" if isinstance(printed, str) else ours
 
 
 def _finished(
@@ -374,7 +431,9 @@ def _finished(
     return AgencyTables(agencies, pd.concat([report, dropped], ignore_index=True) if len(dropped) else report)
 
 
-def _without_twins(agencies: pd.DataFrame, year: int, table: str, where: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _without_twins(
+    agencies: pd.DataFrame, year: int, table: str, where: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Two rows of one name: identical numbers are one agency printed twice, other numbers are two agencies.
 
     The first is refused unless `PRINTED_TWICE` names it; the second is kept, and a footnote of ours says so.
@@ -386,9 +445,10 @@ def _without_twins(agencies: pd.DataFrame, year: int, table: str, where: str) ->
     for (state, name), twins in agencies[repeated].groupby(["state", "agency_name"], sort=True):
         rows = twins["row"].tolist()
         if not twins.duplicated(["population", *COUNTS]).any():
-            ours = "two agencies of this name in the year's table"
-            kept = twins["footnotes"].map(lambda text: f"{text}; {ours}", na_action="ignore").fillna(ours)
-            agencies.loc[twins.index, "footnotes"] = kept
+            for index, printed in twins["footnotes"].items():
+                agencies.loc[index, "footnotes"] = _and(
+                    printed, "two agencies of this name in the year's table"
+                )
             continue
         keep = PRINTED_TWICE.get((year, table, str(state), str(name)))
         if keep is None or (twins["metro"] == keep).sum() != 1:
@@ -400,14 +460,15 @@ def _without_twins(agencies: pd.DataFrame, year: int, table: str, where: str) ->
         ours = f"printed twice with the same numbers, rows {rows}"
         for index, twin in twins.iterrows():
             if twin["metro"] == keep:
-                agencies.loc[index, "footnotes"] = ours if pd.isna(twin["footnotes"]) else f"{twin['footnotes']}; {ours}"
+                agencies.loc[index, "footnotes"] = _and(twin["footnotes"], ours)
             else:
                 drop.append(index)
-                lines.append(_line(year, table, str(state), int(twin["row"]), str(name), f"{ours}; the {keep} row is kept"))
+                reason = f"{ours}; the {keep} row is kept"
+                lines.append(_line(year, table, str(state), int(twin["row"]), str(name), reason))
     return agencies.drop(index=drop).reset_index(drop=True), pd.DataFrame(lines)
 
 
-# --- all years -----------------------------------------------------------------------------------------------
+# --- all years ------------------------------------------------------------------------------
 
 
 def read_agency_tables(raw: RawFiles, years: Iterable[int] = YEARS) -> AgencyTables:
@@ -434,7 +495,9 @@ def read_agency_tables(raw: RawFiles, years: Iterable[int] = YEARS) -> AgencyTab
             parts.append(read_state_pages(raw, year))
         county = f"fbi/table10/{year}.xls"
         if county not in raw.family("fbi_table10"):
-            raise SourceError(f"no Table 10 of {year} is listed", f"{county} in the family fbi_table10", "the manifest")
+            raise SourceError(
+                f"no Table 10 of {year} is listed", f"{county} in the family fbi_table10", "the manifest"
+            )
         parts.append(parse_table10(workbook_rows(raw.path(county)), year, county))
     agencies = pd.concat([part.agencies for part in parts], ignore_index=True)
     agencies = agencies.sort_values(["year", "table", "state", "row"], kind="stable", ignore_index=True)
@@ -448,7 +511,7 @@ def read_agencies(raw: RawFiles, years: Iterable[int] = YEARS) -> pd.DataFrame:
 
 
 def read_state_pages(raw: RawFiles, year: int) -> AgencyTables:
-    """Return one year's Table 8 from its csv pages; 2012 has both these and a workbook, a check on the parser.
+    """Return one year's Table 8 from its csv pages; 2012 has these and a workbook, a check on the parser.
 
     Raises:
         SourceError: the year has no page.
@@ -457,48 +520,6 @@ def read_state_pages(raw: RawFiles, year: int) -> AgencyTables:
     listed = [PurePosixPath(path) for path in raw.family("fbi_table8_by_state")]
     pages = {path.stem: csv_rows(raw.path(str(path))) for path in listed if str(path.parent) == folder}
     if not pages:
-        raise SourceError(f"no Table 8 of {year} is listed", f"fbi/table8/{year}.xls or pages in {folder}", "the manifest")
+        wanted = f"fbi/table8/{year}.xls, or pages in {folder}"
+        raise SourceError(f"no Table 8 of {year} is listed", wanted, "the manifest")
     return parse_state_pages(pages, year, folder)
-
-
-# --- checks --------------------------------------------------------------------------------------------------
-
-
-def identity_exceptions(agencies: pd.DataFrame) -> pd.DataFrame:
-    """Return the agencies whose printed totals are not the sum of their printed parts.
-
-    Violent crime is murder, rape (of either definition), robbery and aggravated assault; property crime is
-    burglary, larceny and motor-vehicle theft. A row with a blank part or total is not compared.
-
-    Args:
-        agencies: columns of the codebook's ``agencies``.
-
-    Returns:
-        year, table, state, agency_name, total, printed, summed, footnotes; a row an exception.
-
-    Example:
-        >>> import pandas as pd
-        >>> row = dict(year=2010, table="8", state="OH", agency_name="Elm", murder=0.0, rape_legacy=1.0,
-        ...            rape_revised=None, robbery=2.0, aggravated_assault=3.0, violent=6.0, burglary=1.0,
-        ...            larceny=1.0, motor_vehicle_theft=1.0, property=4.0, footnotes=None)
-        >>> identity_exceptions(pd.DataFrame([row]))[["total", "printed", "summed"]].values.tolist()
-        [['property', 4.0, 3.0]]
-    """
-    rape = agencies["rape_legacy"].astype("float64").fillna(agencies["rape_revised"].astype("float64"))
-    sums = {
-        "violent": agencies["murder"] + rape + agencies["robbery"] + agencies["aggravated_assault"],
-        "property": agencies["burglary"] + agencies["larceny"] + agencies["motor_vehicle_theft"],
-    }
-    found = []
-    for total, summed in sums.items():
-        off = (agencies[total] - summed).abs() > 0.5
-        part = agencies.loc[off, ["year", "table", "state", "agency_name", "footnotes"]]
-        found.append(part.assign(total=total, printed=agencies.loc[off, total], summed=summed[off]))
-    columns = ["year", "table", "state", "agency_name", "total", "printed", "summed", "footnotes"]
-    return pd.concat(found)[columns].sort_values(columns[:5], ignore_index=True)
-
-
-def rows_with_data(agencies: pd.DataFrame) -> pd.DataFrame:
-    """Return rows, violent and property by year and table: what the study's data notes state and tests hold."""
-    groups = agencies.groupby(["year", "table"], sort=True)
-    return groups.agg(rows=("row", "size"), violent=("violent", "sum"), property=("property", "sum")).reset_index()

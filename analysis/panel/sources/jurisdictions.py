@@ -31,6 +31,11 @@ STATES: Mapping[str, str] = {
     "West Virginia": "WV", "Wisconsin": "WI", "Wyoming": "WY", "Puerto Rico": "PR", "Guam": "GU",
 }  # fmt: skip
 
+# County codes that sources still carry, and the code of the 2019 frame that took their place.
+RETIRED: Mapping[str, str] = {
+    "02270": "02158", "12025": "12086", "46113": "46102", "51515": "51019", "51560": "51005", "51780": "51083",
+}  # fmt: skip
+
 # Cities whose government is the county's, so that a city policy binds the county jail. Virginia's independent
 # cities are found by their codes (51510 and up).
 CONSOLIDATED: Mapping[tuple[str, str], str] = {
@@ -87,8 +92,8 @@ def place_key(text: str) -> str:
     """Return the key of a place's name without its legal kind and the state after a comma.
 
     Example:
-        >>> place_key("Oneonta city, AL"), place_key("Ho-Ho-Kus borough, NJ"), place_key("Athens-Clarke County unified government (balance)")
-        ('ONEONTA', 'HO HO KUS', 'ATHENS CLARKE COUNTY')
+        >>> place_key("Oneonta city, AL"), place_key("Ho-Ho-Kus borough, NJ"), place_key("Milford city (balance)")
+        ('ONEONTA', 'HO HO KUS', 'MILFORD')
     """
     bare = re.sub(r"\(.*?\)", " ", text.split(",")[0])
     return _PLACE_SUFFIX.sub("", name_key(bare))
@@ -150,8 +155,11 @@ class Gazetteer:
         """Return the county that holds most of a place, or None."""
         if state == "NY" and place_key(name) in NEW_YORK_NAMES:
             return NEW_YORK_CITY
-        known = self.places.get((state, place_key(name))) or self.places.get((state, name_key(name)))
-        return known[0] if known else None
+        key = place_key(name)
+        for candidate in (key, name_key(name), f"{key} CITY", f"{key} VILLAGE"):
+            if (state, candidate) in self.places:
+                return self.places[state, candidate][0]
+        return self.county_city(state, name)
 
 
 def make_gazetteer(counties: pd.DataFrame, places: pd.DataFrame) -> Gazetteer:
@@ -179,8 +187,10 @@ def make_gazetteer(counties: pd.DataFrame, places: pd.DataFrame) -> Gazetteer:
     _need(counties, ("county_fips", "state", "county_name"), "counties")
     _need(places, ("state", "place_name", "county_fips", "share"), "places")
     proper, cities = {}, {}
-    for fips, state, name in zip(counties["county_fips"], counties["state"], counties["county_name"], strict=True):
-        target = cities if str(name).endswith(" city") else proper
+    for fips, state, name in zip(
+        counties["county_fips"], counties["state"], counties["county_name"], strict=True
+    ):
+        target = cities if str(name).lower().endswith(" city") else proper
         target[state, county_key(str(name))] = fips
     keys = pd.Series([key for _, key in proper])
     shared = frozenset(keys[keys.duplicated()])
@@ -191,6 +201,7 @@ def make_gazetteer(counties: pd.DataFrame, places: pd.DataFrame) -> Gazetteer:
 def _place_index(places: pd.DataFrame) -> dict[tuple[str, str], tuple[str, float]]:
     frame = places.reindex(columns=["state", "place_name", "county_fips", "share", "population", "rank"])
     frame = frame.dropna(subset=["state", "place_name", "county_fips"]).fillna({"rank": 0, "population": 0.0})
+    frame = pd.concat([frame, _other_names(frame)], ignore_index=True)
     keys = {name: place_key(name) for name in frame["place_name"].unique()}
     frame = frame.assign(key=frame["place_name"].map(keys))
     order = ["state", "key", "rank", "population", "share", "county_fips"]
@@ -205,6 +216,13 @@ def _place_index(places: pd.DataFrame) -> dict[tuple[str, str], tuple[str, float
     for place in ambiguous[ambiguous > 1].index:
         del out[place]
     return out
+
+
+def _other_names(frame: pd.DataFrame) -> pd.DataFrame:
+    # "San Buenaventura (Ventura) city": the name in brackets, behind every place of that name proper.
+    inner = frame["place_name"].astype("object").str.extract(r"\(([^)]+)\)", expand=False)
+    kept = inner.notna() & ~inner.fillna("").str.contains("balance|part", case=False)
+    return frame[kept].assign(place_name=inner[kept], rank=9)
 
 
 def _need(frame: pd.DataFrame, columns: Iterable[str], name: str) -> None:

@@ -200,8 +200,8 @@ def load_manifest(path: Path | None = None) -> Manifest:
 
     Raises:
         SourceError: the file is missing or no TOML, a key is unknown (the message names the nearest), a
-            required one is absent, a hash is not 64 lower-case hexadecimal digits, a path leaves the raw folder
-            or stands twice, a licence or citation is not defined, or a file has no source or no address.
+            required one is absent, a hash is not 64 lower-case hexadecimal digits, a path leaves the raw
+            folder or stands twice, a licence or citation is not defined, or a file lacks source or address.
 
     Example:
         >>> manifest = load_manifest()
@@ -273,7 +273,7 @@ class RawFiles:
             relative: its path in the manifest.
 
         Raises:
-            SourceError: it is not listed, missing, or its size or hash is another; the message says the way out.
+            SourceError: it is not listed, missing, or of another size or hash; the message says the way out.
         """
         file = self.manifest.file(relative)
         state, found = state_of(self.folder, file, _hash_once)
@@ -323,10 +323,11 @@ def state_of(folder: Path, file: RawFile, hasher: Callable[[Path], str] = sha256
 
 def describe(folder: Path, file: RawFile, state: str, found: str) -> str:
     """Return what is wrong with a file and the way out, in one sentence each."""
+    path = folder / file.path
     wrong = {
         "missing": f"raw file {file.path} is missing from {folder}",
-        "wrong_size": f"raw file {folder / file.path} holds {found} bytes; expected {file.bytes:,}",
-        "wrong_hash": f"raw file {folder / file.path} has SHA-256 {found[:12]}…; expected {file.sha256[:12]}…",
+        "wrong_size": f"raw file {path} holds {found} bytes; expected {file.bytes:,}",
+        "wrong_hash": f"raw file {path} has SHA-256 {found[:12]}…; expected {file.sha256[:12]}…",
     }[state]
     return f"{wrong}. {way_out(folder, file)}"
 
