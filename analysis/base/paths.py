@@ -14,6 +14,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA_VARIABLE = "CRIME_STUDY_DATA"
+"""Names a folder of raw files to read instead of ``data/raw``."""
+
+TREE_VARIABLE = "CRIME_STUDY_TREE"
+"""Set to ``simulated`` to work on the simulated tree; the main job sets it for the notebooks it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,16 @@ class Paths:
     def specs(self) -> Path:
         """Specs that come with the package."""
         return self.root / "analysis" / "specs"
+
+
+def default_paths() -> Paths:
+    """Return the real tree, or the simulated one where the environment says so.
+
+    Example:
+        >>> default_paths().root == ROOT
+        True
+    """
+    return Paths(simulated=os.environ.get(TREE_VARIABLE) == "simulated")
 
 
 @contextmanager

@@ -38,8 +38,8 @@ EXTRACT_2015 = "acs/acs2015_county_data.csv"
 CONTEXT_2016 = "acs/medsl_election_context_2018.csv"
 CITIZENSHIP_2018 = "acs/acs2018_citizenship_county.csv"
 
-# Of table S2301, population 16 years and over: total, labour force, employed, unemployment. The middle two are
-# percentages of the population, although the labels of the two older vintages read like counts.
+# Of table S2301, population 16 years and over: total, labour force, employed, unemployment. The middle two
+# are percentages of the population, although the labels of the two older vintages read like counts.
 S2301_LABELS = MappingProxyType(
     {
         "HC01_EST_VC01": ("Total; Estimate; Population 16 years and over",),
@@ -68,7 +68,8 @@ B15003_LABELS = MappingProxyType(
 B15003_COLUMNS = ("GEO.id2", *B15003_LABELS)
 EXTRACT_COLUMNS = ("CensusId", "TotalPop", "Hispanic", "Black", "Poverty", "Unemployment")
 CONTEXT_COLUMNS = (
-    "fips", "total_population", "black_pct", "hispanic_pct", "foreignborn_pct", "age65andolder_pct", "clf_unemploy_pct",
+    "fips", "total_population", "black_pct", "hispanic_pct", "foreignborn_pct", "age65andolder_pct",
+    "clf_unemploy_pct",
     "lesscollege_pct",
 )  # fmt: skip
 CITIZENSHIP_COLUMNS = (
@@ -102,8 +103,14 @@ def _long(wide: pd.DataFrame, vintage: str, source: str) -> pd.DataFrame:
         if name not in COUNTS and name != "county_fips" and (wide[name] > 1).any()
     ]
     if over:
-        raise SourceError(f"{source} {vintage}: {over[0][0]} exceeds one in {over[0][1]}", "a share in [0, 1]")
-    return wide.melt("county_fips", var_name="variable").dropna(subset="value").assign(vintage=vintage, source=source)
+        raise SourceError(
+            f"{source} {vintage}: {over[0][0]} exceeds one in {over[0][1]}", "a share in [0, 1]"
+        )
+    return (
+        wide.melt("county_fips", var_name="variable")
+        .dropna(subset="value")
+        .assign(vintage=vintage, source=source)
+    )
 
 
 def tidy_s2301(table: pd.DataFrame, vintage: str) -> pd.DataFrame:
@@ -122,7 +129,8 @@ def tidy_s2301(table: pd.DataFrame, vintage: str) -> pd.DataFrame:
         SourceError: a column missing or relabelled, a code without its zero, a county twice.
 
     Example:
-        >>> rows = [["Id2", *(labels[0] for labels in S2301_LABELS.values())], ["01001", "1000", "60.0", "55.0", "8.6"]]
+        >>> labels = ["Id2", *(known[0] for known in S2301_LABELS.values())]
+        >>> rows = [labels, ["01001", "1000", "60.0", "55.0", "8.6"]]
         >>> long = tidy_s2301(pd.DataFrame(rows, columns=list(S2301_COLUMNS)), "2008_2012")
         >>> long.set_index("variable")["value"]["unemployment"]
         np.float64(0.086)
@@ -132,7 +140,9 @@ def tidy_s2301(table: pd.DataFrame, vintage: str) -> pd.DataFrame:
     codes = _codes_of(body, "GEO.id2", where, padded=True)
     unknown = ("-", "(X)", "**", "N")
     people = to_numbers(body["HC01_EST_VC01"], where)
-    rates = body[["HC02_EST_VC01", "HC03_EST_VC01", "HC04_EST_VC01"]].apply(to_numbers, where=where, missing=unknown)
+    rates = body[["HC02_EST_VC01", "HC03_EST_VC01", "HC04_EST_VC01"]].apply(
+        to_numbers, where=where, missing=unknown
+    )
     parts = pd.DataFrame(
         {
             "county_fips": codes,
@@ -160,8 +170,10 @@ def tidy_b15003(table: pd.DataFrame) -> pd.DataFrame:
         SourceError: as `tidy_s2301`.
 
     Example:
-        >>> rows = [["Id2", *(labels[0] for labels in B15003_LABELS.values())], ["01001", "100", "10", "5", "3", "2"]]
-        >>> tidy_b15003(pd.DataFrame(rows, columns=list(B15003_COLUMNS))).set_index("variable")["value"]["bachelor"]
+        >>> labels = ["Id2", *(known[0] for known in B15003_LABELS.values())]
+        >>> rows = [labels, ["01001", "100", "10", "5", "3", "2"]]
+        >>> long = tidy_b15003(pd.DataFrame(rows, columns=list(B15003_COLUMNS)))
+        >>> long.set_index("variable")["value"]["bachelor"]
         np.float64(0.2)
     """
     body = _labelled(table, B15003_LABELS, B15003)
@@ -184,7 +196,9 @@ def _shares_of(
     table: pd.DataFrame, code: str, people: str, columns: Mapping[str, str], scale: float, where: str
 ) -> pd.DataFrame:
     codes = _codes_of(table, code, where, padded=False)
-    parts = pd.DataFrame({"county_fips": codes, "people": to_numbers(table[people], where, missing=("", "NA"))})
+    parts = pd.DataFrame(
+        {"county_fips": codes, "people": to_numbers(table[people], where, missing=("", "NA"))}
+    )
     for name, column in columns.items():
         parts[name] = to_numbers(table[column], where, missing=("", "NA")) / scale
     parts["population"] = parts["people"]
@@ -221,7 +235,8 @@ def tidy_context_2016(table: pd.DataFrame) -> pd.DataFrame:
     table = table[table["fips"] != "36000"].reset_index(drop=True)
     columns = {
         "black": "black_pct", "hispanic": "hispanic_pct", "foreign_born": "foreignborn_pct",
-        "age_65_over": "age65andolder_pct", "unemployment": "clf_unemploy_pct", "no_bachelor": "lesscollege_pct",
+        "age_65_over": "age65andolder_pct", "unemployment": "clf_unemploy_pct",
+        "no_bachelor": "lesscollege_pct",
     }  # fmt: skip
     wide = _shares_of(table, "fips", "total_population", columns, 100, CONTEXT_2016)
     wide["bachelor"] = 1 - wide["no_bachelor"]
@@ -229,7 +244,8 @@ def tidy_context_2016(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def tidy_citizenship_2018(table: pd.DataFrame) -> pd.DataFrame:
-    """Return shares of non-citizens and of naturalized citizens, 2014-18 (no Alaska, Kalawao, 17069 or 35039).
+    """Return shares of non-citizens and of naturalized citizens, 2014-18 (no Alaska, Kalawao, 17069 or
+    35039).
 
     Raises:
         SourceError: columns missing, a county twice, a negative or impossible share.
@@ -244,20 +260,25 @@ def read_acs(raw: RawFiles) -> pd.DataFrame:
     """Return American Community Survey figures of fixed vintages in long form (contract ``acs``).
 
     Returns:
-        One row a county, vintage, source and variable; shares in [0, 1], populations in people. A figure that is
-        not published has no row.
+        One row a county, vintage, source and variable; shares in [0, 1], populations in people. A figure
+        that is not published has no row.
 
     Source:
         American FactFinder tables S2301 and B15003; extracts named in the codebook.
     """
     parts = [
-        tidy_s2301(read_columns(raw.path(path), S2301_COLUMNS, path), vintage) for vintage, path in S2301.items()
+        tidy_s2301(read_columns(raw.path(path), S2301_COLUMNS, path), vintage)
+        for vintage, path in S2301.items()
     ]
     parts += [
         tidy_b15003(read_columns(raw.path(B15003), B15003_COLUMNS, B15003)),
-        tidy_extract_2015(read_columns(raw.path(EXTRACT_2015), EXTRACT_COLUMNS, EXTRACT_2015, encoding="utf-8")),
+        tidy_extract_2015(
+            read_columns(raw.path(EXTRACT_2015), EXTRACT_COLUMNS, EXTRACT_2015, encoding="utf-8")
+        ),
         tidy_context_2016(read_columns(raw.path(CONTEXT_2016), CONTEXT_COLUMNS, CONTEXT_2016)),
-        tidy_citizenship_2018(read_columns(raw.path(CITIZENSHIP_2018), CITIZENSHIP_COLUMNS, CITIZENSHIP_2018)),
+        tidy_citizenship_2018(
+            read_columns(raw.path(CITIZENSHIP_2018), CITIZENSHIP_COLUMNS, CITIZENSHIP_2018)
+        ),
     ]
     table = pd.concat(parts, ignore_index=True)
     return validate(table.sort_values(["county_fips", "vintage", "source", "variable"]), "acs")
@@ -270,7 +291,8 @@ def compare_series(first: pd.Series, second: pd.Series) -> dict[str, float | int
         first, second: values indexed by county.
 
     Returns:
-        counties (in both), correlation, mean_difference, mean_absolute, max_absolute, county (of the largest).
+        counties (in both), correlation, mean_difference, mean_absolute, max_absolute, county (of the
+        largest).
 
     Example:
         >>> a, b = pd.Series({"x": 0.1, "y": 0.2, "z": 0.3}), pd.Series({"x": 0.1, "y": 0.2, "z": 0.4})
@@ -281,7 +303,9 @@ def compare_series(first: pd.Series, second: pd.Series) -> dict[str, float | int
     gap = both["second"] - both["first"]
     return {
         "counties": len(both),
-        "correlation": float(np.corrcoef(both["first"], both["second"])[0, 1]) if len(both) > 2 else float("nan"),
+        "correlation": float(np.corrcoef(both["first"], both["second"])[0, 1])
+        if len(both) > 2
+        else float("nan"),
         "mean_difference": float(gap.mean()),
         "mean_absolute": float(gap.abs().mean()),
         "max_absolute": float(gap.abs().max()),
@@ -292,8 +316,8 @@ def compare_series(first: pd.Series, second: pd.Series) -> dict[str, float | int
 def read_overlaps(raw: RawFiles) -> pd.DataFrame:
     """Return the comparison of every figure that two files give, one row a pair.
 
-    Pairs of one vintage should agree but for rounding and method; pairs of neighbouring vintages show sampling and
-    change, and are marked so.
+    Pairs of one vintage should agree but for rounding and method; pairs of neighbouring vintages show
+    sampling and change, and are marked so.
 
     Returns:
         figure, first, second, same_vintage, and the columns of `compare_series`.
@@ -301,8 +325,8 @@ def read_overlaps(raw: RawFiles) -> pd.DataFrame:
     shares = read_shares(raw).set_index("county_fips")
     others = read_share_alternates(raw)
     acs = read_acs(raw)
-    wide = acs.assign(name=acs["variable"] + "_" + acs["vintage"] + "__" + acs["source"]).pivot(
-        index="county_fips", columns="name", values="value"
+    wide = acs.assign(name=acs["variable"] + "_" + acs["vintage"] + "__" + acs["source"]).pivot_table(
+        index="county_fips", columns="name", values="value", aggfunc="first"
     )
     everything = shares.join([others, wide], how="outer")
     pairs = [

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 YEARS = tuple(range(2000, 2020))
 NOT_PUBLISHED = "N.A."
 _LINE = re.compile(
-    r"^CN(\d{5})\d{8}[ ]+(\d{2})[ ]+(\d{3})[ ]+\S.*?[ ]{2,}(\d{4})[ ]+(\S+)[ ]+(\S+)[ ]+(\S+)[ ]+(\S+)[ ]*\r?$",
+    r"^CN(\d{5})\d{8}[ ]+(\d{2})[ ]+(\d{3})[ ]+\S.*?[ ]{2,}(\d{4})"
+    r"[ ]+(\S+)[ ]+(\S+)[ ]+(\S+)[ ]+(\S+)[ ]*\r?$",
     re.MULTILINE,
 )
 
@@ -51,10 +52,11 @@ def parse_labour(text: str, year: int) -> pd.DataFrame:
         county_fips, year, labour_force, employed, unemployed, unemployment_rate, all text.
 
     Raises:
-        SourceError: no county line, a county line of another shape, another year's file, two codes that disagree.
+        SourceError: no county line, a county line of another shape, another year's file, two codes that
+        disagree.
 
     Example:
-        >>> line = "CN0100100000000   01     001   Elm County, AL    2005        23,949       23,037        912      3.8"
+        >>> line = "CN0100100000000   01     001   Elm County, AL   2005    23,949   23,037   912   3.8"
         >>> parse_labour(line, 2005).iloc[0].tolist()
         ['01001', '2005', '23,949', '23,037', '912', '3.8']
     """
@@ -75,7 +77,9 @@ def parse_labour(text: str, year: int) -> pd.DataFrame:
     unlike = frame[frame["county_fips"] != frame["id"]]
     if len(unlike):
         row = unlike.iloc[0]
-        raise SourceError(f"{where}: identifier {row['id']} stands beside code {row['county_fips']}", "one code")
+        raise SourceError(
+            f"{where}: identifier {row['id']} stands beside code {row['county_fips']}", "one code"
+        )
     return frame[["county_fips", "year", "labour_force", "employed", "unemployed", "unemployment_rate"]]
 
 
@@ -97,7 +101,7 @@ def tidy_labour(texts: Mapping[int, str]) -> pd.DataFrame:
         BLS, Local Area Unemployment Statistics, annual averages.
 
     Example:
-        >>> line = "CN2205100000000   22     051   Elm Parish, LA    2005         N.A.         N.A.       N.A.     N.A."
+        >>> line = "CN2205100000000   22     051   Elm Parish, LA    2005     N.A.     N.A.     N.A.     N.A."
         >>> tidy_labour({2005: line})["labour_force"].isna().tolist()
         [True]
     """

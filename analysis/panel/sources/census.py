@@ -1,4 +1,6 @@
-"""Census Bureau tables: the county frame, population, poverty and income, food assistance, fixed-vintage shares."""
+"""Census Bureau tables: the county frame, population, poverty and income, food assistance, fixed-vintage
+shares.
+"""
 
 from __future__ import annotations
 
@@ -45,13 +47,14 @@ INTERCENSAL_YEARS = tuple(range(2000, 2010))
 VINTAGE_YEARS = tuple(range(2010, 2020))
 INTERCENSAL_COLUMNS = (*_PLACE, *(f"POPESTIMATE{year}" for year in INTERCENSAL_YEARS))
 VINTAGE_COLUMNS = (
-    *_PLACE, "REGION", "DIVISION", "CTYNAME", "CENSUS2010POP", *(f"POPESTIMATE{year}" for year in VINTAGE_YEARS),
+    *_PLACE, "REGION", "DIVISION", "CTYNAME", "CENSUS2010POP",
+    *(f"POPESTIMATE{year}" for year in VINTAGE_YEARS),
 )  # fmt: skip
 
 
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 # County frame and population
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 
 
 def tidy_county_frame(vintage: pd.DataFrame) -> pd.DataFrame:
@@ -102,8 +105,9 @@ def tidy_population(intercensal: pd.DataFrame, vintage: pd.DataFrame) -> pd.Data
         vintage: co-est2019-alldata as text.
 
     Returns:
-        Contract ``population``: every county of the 2019 frame in every year 2000-2019. Bedford city is added to
-        Bedford County; Broomfield stands from 2000, because the intercensal series is on the boundaries of 2010.
+        Contract ``population``: every county of the 2019 frame in every year 2000-2019. Bedford city is
+        added to Bedford County; Broomfield stands from 2000, because the intercensal series is on the
+        boundaries of 2010.
 
     Raises:
         SourceError: columns missing, a county twice or in one file alone, counties that do not add up to
@@ -113,8 +117,9 @@ def tidy_population(intercensal: pd.DataFrame, vintage: pd.DataFrame) -> pd.Data
         The two series are not chained: 2009 and 2010 differ by the vintage's revision as well as by growth.
 
     Example:
-        >>> early = pd.DataFrame([dict.fromkeys(INTERCENSAL_COLUMNS, "7") | {"SUMLEV": "50", "STATE": "1", "COUNTY": "1"}])
-        >>> late = pd.DataFrame([dict.fromkeys(VINTAGE_COLUMNS, "9") | {"SUMLEV": "50", "STATE": "1", "COUNTY": "1"}])
+        >>> place = {"SUMLEV": "50", "STATE": "1", "COUNTY": "1"}
+        >>> early = pd.DataFrame([dict.fromkeys(INTERCENSAL_COLUMNS, "7") | place])
+        >>> late = pd.DataFrame([dict.fromkeys(VINTAGE_COLUMNS, "9") | place])
         >>> tidy_population(early, late)["population"].tolist()[8:12]
         [7, 7, 9, 9]
     """
@@ -126,9 +131,12 @@ def tidy_population(intercensal: pd.DataFrame, vintage: pd.DataFrame) -> pd.Data
     if early != late:
         raise SourceError(
             f"{INTERCENSAL} and {VINTAGE_2019} hold different counties: {sorted(early ^ late)[:6]}",
-            "the same counties once codes are those of the 2019 frame", "data/geography/fips_changes.csv",
+            "the same counties once codes are those of the 2019 frame",
+            "data/geography/fips_changes.csv",
         )
-    table = combine_counties(pd.concat(parts, ignore_index=True), ["county_fips", "year"], sums=["population"])
+    table = combine_counties(
+        pd.concat(parts, ignore_index=True), ["county_fips", "year"], sums=["population"]
+    )
     table["population"] = table["population"].astype(np.int64)
     return validate(table, "population")
 
@@ -152,7 +160,9 @@ def _county_rows(table: pd.DataFrame, columns: Sequence[str], where: str) -> pd.
     counties = counties.assign(county_fips=join_codes(counties["STATE"], counties["COUNTY"], where))
     unknown = counties[~in_states(counties["county_fips"])]
     if len(unknown):
-        raise SourceError(f"{where}: county {unknown['county_fips'].iloc[0]} lies in no state", "the fifty states and DC")
+        raise SourceError(
+            f"{where}: county {unknown['county_fips'].iloc[0]} lies in no state", "the fifty states and DC"
+        )
     refuse_repeated(counties, ["county_fips"], where)
     return counties
 
@@ -169,16 +179,17 @@ def _population_long(
         if (wanted != found).any():
             name = str((wanted != found).idxmax())
             raise SourceError(
-                f"{where}: counties add up to {found[name]:,.0f} in {name}, states to {wanted[name]:,.0f}", "one total"
+                f"{where}: counties add up to {found[name]:,.0f} in {name}, states to {wanted[name]:,.0f}",
+                "one total",
             )
     wide = apply_fips_changes(counties[["county_fips"]].join(numbers.set_axis(list(years), axis=1)))
     long = wide.melt("county_fips", var_name="year", value_name="population")
     return long.astype({"year": np.int64})
 
 
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 # Poverty and income; food assistance
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 
 SAIPE_COLUMNS = ("fips", "year", "medianHI", "povertyR")
 SAIPE_2018_COLUMNS = ("FIPStxt", "PCTPOVALL_2018", "MEDHHINC_2018")
@@ -226,7 +237,8 @@ def tidy_saipe(compiled: pd.DataFrame, of_2018: pd.DataFrame, of_2019: pd.DataFr
             of_2018["MEDHHINC_2018"], SAIPE_2018,
         ),
         _saipe_part(
-            codes_2019, "2019", of_2019["Poverty Percent, All Ages"], of_2019["Median Household Income"], SAIPE_2019
+            codes_2019, "2019", of_2019["Poverty Percent, All Ages"], of_2019["Median Household Income"],
+            SAIPE_2019,
         ),
     ]  # fmt: skip
     table = pd.concat(parts, ignore_index=True)
@@ -243,7 +255,9 @@ def _saipe_part(
     codes: pd.Series, year: pd.Series | str, poverty: pd.Series, income: pd.Series, where: str
 ) -> pd.DataFrame:
     counties = ~codes.str.endswith("000") & in_states(codes)
-    years = to_numbers(year, where) if isinstance(year, pd.Series) else pd.Series(float(year), index=codes.index)
+    years = (
+        to_numbers(year, where) if isinstance(year, pd.Series) else pd.Series(float(year), index=codes.index)
+    )
     part = pd.DataFrame(
         {
             "county_fips": codes,
@@ -256,7 +270,8 @@ def _saipe_part(
 
 
 def read_saipe(raw: RawFiles) -> pd.DataFrame:
-    """Return county poverty rates (percent) and median household incomes (nominal dollars), contract ``saipe``.
+    """Return county poverty rates (percent) and median household incomes (nominal dollars), contract
+    ``saipe``.
 
     Source:
         Census Bureau, Small Area Income and Poverty Estimates.
@@ -266,7 +281,9 @@ def read_saipe(raw: RawFiles) -> pd.DataFrame:
     rows = CalamineWorkbook.from_path(str(raw.path(SAIPE_2019))).get_sheet_by_index(0).to_python()
     header = next((i for i, row in enumerate(rows[:8]) if row and row[0] == SAIPE_2019_COLUMNS[0]), None)
     if header is None or "2019" not in str(rows[1][0]):
-        raise SourceError(f"{SAIPE_2019} is not the sheet of 2019", "a title with 2019 and column names in row 4")
+        raise SourceError(
+            f"{SAIPE_2019} is not the sheet of 2019", "a title with 2019 and column names in row 4"
+        )
     sheet = pd.DataFrame(rows[header + 1 :], columns=[str(name) for name in rows[header]])
     # The confidence bounds share two names; the wanted columns are unique.
     sheet = sheet.loc[:, ~sheet.columns.duplicated()]
@@ -289,8 +306,8 @@ def tidy_snap(table: pd.DataFrame) -> pd.DataFrame:
         table: the SAIPE input file as text, states included.
 
     Returns:
-        Contract ``snap``, to 2019. A county-year without a figure has a row with a missing value where the county
-        stands on the 2019 frame; codes retired before 2019 have rows only where they have a figure.
+        Contract ``snap``, to 2019. A county-year without a figure has a row with a missing value where the
+        county stands on the 2019 frame; codes retired before 2019 have rows only where they have a figure.
 
     Raises:
         SourceError: columns missing, a county twice, a negative count.
@@ -329,16 +346,17 @@ def read_snap(raw: RawFiles) -> pd.DataFrame:
     return tidy_snap(read_columns(raw.path(SNAP), SNAP_COLUMNS, SNAP, header=3))
 
 
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 # Shares of fixed vintage
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 
 _MALE_15_24 = tuple(f"SF1_P01200{i:02d}" for i in range(6, 11))
 _FEMALE_15_24 = tuple(f"SF1_P01200{i:02d}" for i in range(30, 35))
 _MALE_65 = tuple(f"SF1_P01200{i:02d}" for i in range(20, 26))
 _FEMALE_65 = tuple(f"SF1_P01200{i:02d}" for i in range(44, 50))
 SF1_COLUMNS = (
-    "Geo_FIPS", "Geo_AREALAND", "SF1_P0050001", "SF1_P0050004", "SF1_P0050010", "SF1_P0050012", "SF1_P0120001",
+    "Geo_FIPS", "Geo_AREALAND", "SF1_P0050001", "SF1_P0050004", "SF1_P0050010", "SF1_P0050012",
+    "SF1_P0120001",
     *_MALE_15_24, *_FEMALE_15_24, *_MALE_65, *_FEMALE_65,
 )  # fmt: skip
 OEPS_2000_COLUMNS = ("FIPS", "TotPop", "HispP", "BlackP", "Ovr65P", "BachelorsP", "GradSclP", "PovP")
@@ -350,8 +368,9 @@ MOBILITY_COLUMNS = (
     "state", "county", "foreign_share2010", "frac_coll_plus2000", "frac_coll_plus2010", "poor_share2000",
     "share_hisp2000", "share_black2000", "share_hisp2010",
 )  # fmt: skip
-# The 2000 file spreads Census 2000 over the counties of 2010 by area. For Broomfield, formed in 2001, it gives 31,139
-# people where the census base says 39,202, and twice its Hispanic share: such a guess is left missing.
+# The 2000 file spreads Census 2000 over the counties of 2010 by area. For Broomfield, formed in 2001, it
+# gives 31,139 people where the census base says 39,202, and twice its Hispanic share: such a guess is left
+# missing.
 FORMED_AFTER_2000 = ("08014",)
 
 
@@ -373,7 +392,9 @@ def tidy_census_2010(table: pd.DataFrame) -> pd.DataFrame:
     counts = table[list(SF1_COLUMNS[1:])].apply(to_numbers, where=SF1)
     if not counts["SF1_P0050001"].equals(counts["SF1_P0120001"].rename("SF1_P0050001")):
         row = int(np.flatnonzero(counts["SF1_P0050001"] != counts["SF1_P0120001"])[0])
-        raise SourceError(f"{SF1}: county {codes.iloc[row]} has one total by race and another by age", "one total")
+        raise SourceError(
+            f"{SF1}: county {codes.iloc[row]} has one total by race and another by age", "one total"
+        )
     parts = pd.DataFrame(
         {
             "county_fips": codes,
@@ -402,7 +423,12 @@ def tidy_census_2010(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def tidy_percentages(
-    table: pd.DataFrame, columns: Mapping[str, Sequence[str]], people: str, where: str, codes: pd.Series, scale: float
+    table: pd.DataFrame,
+    columns: Mapping[str, Sequence[str]],
+    people: str,
+    where: str,
+    codes: pd.Series,
+    scale: float,
 ) -> pd.DataFrame:
     """Return shares in [0, 1], indexed by county of the 2019 frame.
 
@@ -435,9 +461,13 @@ def tidy_percentages(
     for share in columns:
         if (frame[share] > 1).any():
             row = frame[frame[share] > 1].iloc[0]
-            raise SourceError(f"{where}: {share} is {row[share]:g} in {row['county_fips']}", "a share in [0, 1]")
+            raise SourceError(
+                f"{where}: {share} is {row[share]:g} in {row['county_fips']}", "a share in [0, 1]"
+            )
     frame = apply_fips_changes(frame)
-    return combine_counties(frame, ["county_fips"], means=list(columns), weight="people").set_index("county_fips")
+    return combine_counties(frame, ["county_fips"], means=list(columns), weight="people").set_index(
+        "county_fips"
+    )
 
 
 def tidy_shares(
@@ -466,7 +496,7 @@ def tidy_shares(
         _quickfacts(quickfacts),
         _mobility(mobility, census_2010, {"foreign_born_2006_2010": ["foreign_share2010"]}),
     ]
-    wide = parts[0].join(parts[1:], how="left").reset_index()
+    wide = pd.concat([parts[0], *(part.reindex(parts[0].index) for part in parts[1:])], axis=1).reset_index()
     names = [column.name for column in load_codebook().table("shares").columns]
     return validate(wide[names].sort_values("county_fips"), "shares")
 
@@ -527,8 +557,8 @@ def read_shares(raw: RawFiles) -> pd.DataFrame:
     """Return fixed-vintage shares, one row a county (contract ``shares``).
 
     Source:
-        Census 2010 Summary File 1; Census 2000 and ACS 2006-10 by the Opioid Environment Policy Scan; QuickFacts
-        2015; Opportunity Insights county covariates (ACS 2006-10).
+        Census 2010 Summary File 1; Census 2000 and ACS 2006-10 by the Opioid Environment Policy Scan;
+        QuickFacts 2015; Opportunity Insights county covariates (ACS 2006-10).
     """
     return tidy_shares(**_share_files(raw))
 
@@ -537,14 +567,18 @@ def read_share_alternates(raw: RawFiles) -> pd.DataFrame:
     """Return second sources of the shares, indexed by county, to compare with; no estimate uses them.
 
     Returns:
-        Columns ``<share>__<source>``: Hispanic, Black and elderly shares of the 2010 file that should equal the 2010
-        census; Hispanic, Black, poverty and education of 2000 and 2006-10 by Opportunity Insights, which
-        computes them from census tracts; land area by QuickFacts.
+        Columns ``<share>__<source>``: Hispanic, Black and elderly shares of the 2010 file that should
+        equal the 2010 census; Hispanic, Black, poverty and education of 2000 and 2006-10 by Opportunity
+        Insights, which computes them from census tracts; land area by QuickFacts.
     """
     files = _share_files(raw)
     oeps = _oeps_2010(
         files["oeps_2010"],
-        {"hispanic_2010__oeps": ["HispP"], "black_2010__oeps": ["BlackP"], "age_65_over_2010__oeps": ["Ovr65P"]},
+        {
+            "hispanic_2010__oeps": ["HispP"],
+            "black_2010__oeps": ["BlackP"],
+            "age_65_over_2010__oeps": ["Ovr65P"],
+        },
     )
     mobility = _mobility(
         files["mobility"],
@@ -552,7 +586,8 @@ def read_share_alternates(raw: RawFiles) -> pd.DataFrame:
         {
             "hispanic_2000__mobility": ["share_hisp2000"], "black_2000__mobility": ["share_black2000"],
             "poverty_2000__mobility": ["poor_share2000"], "bachelor_2000__mobility": ["frac_coll_plus2000"],
-            "bachelor_2006_2010__mobility": ["frac_coll_plus2010"], "hispanic_2010__mobility": ["share_hisp2010"],
+            "bachelor_2006_2010__mobility": ["frac_coll_plus2010"],
+            "hispanic_2010__mobility": ["share_hisp2010"],
         },
     )  # fmt: skip
     facts = files["quickfacts"]
@@ -561,5 +596,7 @@ def read_share_alternates(raw: RawFiles) -> pd.DataFrame:
         {"county_fips": codes, "land_area_sq_miles__quickfacts": to_numbers(facts["LND110210"], QUICKFACTS)}
     )
     land = apply_fips_changes(land[~codes.str.endswith("000")])
-    area = combine_counties(land, ["county_fips"], sums=["land_area_sq_miles__quickfacts"]).set_index("county_fips")
+    area = combine_counties(land, ["county_fips"], sums=["land_area_sq_miles__quickfacts"]).set_index(
+        "county_fips"
+    )
     return oeps.join([mobility, area], how="outer")

@@ -29,7 +29,8 @@ NCHS = "nchs/NCHSURCodes2013.xlsx"
 USDA = "usda/ers_county_classifications_2020.csv"
 URBAN_CLASSES = MappingProxyType(
     {
-        1: "large_central_metro", 2: "large_fringe_metro", 3: "medium_metro", 4: "small_metro", 5: "micropolitan",
+        1: "large_central_metro", 2: "large_fringe_metro", 3: "medium_metro", 4: "small_metro",
+        5: "micropolitan",
         6: "noncore",
     }
 )  # fmt: skip
@@ -67,7 +68,8 @@ def tidy_urban_classes(nchs: pd.DataFrame, usda: pd.DataFrame) -> pd.DataFrame:
         class is missing for counties formed since. USDA classes are those of 2013, types and flags of 2015.
 
     Raises:
-        SourceError: columns missing, a class outside its range, a county twice, a code without its zero, a retired
+        SourceError: columns missing, a class outside its range, a county twice, a code without its zero, a
+        retired
             county whose successor is absent, counties in one file alone.
 
     Source:
@@ -83,7 +85,9 @@ def tidy_urban_classes(nchs: pd.DataFrame, usda: pd.DataFrame) -> pd.DataFrame:
     if set(left["county_fips"]) != set(right["county_fips"]):
         odd = sorted(set(left["county_fips"]) ^ set(right["county_fips"]))
         raise SourceError(f"{NCHS} and {USDA} hold different counties: {odd[:6]}", "the same counties")
-    return validate(left.merge(right, on="county_fips", validate="one_to_one").sort_values("county_fips"), "urban_classes")
+    return validate(
+        left.merge(right, on="county_fips", validate="one_to_one").sort_values("county_fips"), "urban_classes"
+    )
 
 
 def _on_frame(frame: pd.DataFrame, where: str) -> pd.DataFrame:
@@ -93,9 +97,16 @@ def _on_frame(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     successors = recodes(changes)
     retired = frame["county_fips"].isin(set(successors) | set(refusals(changes)))
     kept = frame[~retired]
-    lost = [c for c in frame.loc[retired, "county_fips"] if c in successors and successors[c] not in set(kept["county_fips"])]
+    lost = [
+        c
+        for c in frame.loc[retired, "county_fips"]
+        if c in successors and successors[c] not in set(kept["county_fips"])
+    ]
     if lost:
-        raise SourceError(f"{where}: {lost[0]} is retired and its successor {successors[lost[0]]} is absent", "the successor")
+        raise SourceError(
+            f"{where}: {lost[0]} is retired and its successor {successors[lost[0]]} is absent",
+            "the successor",
+        )
     return kept
 
 
@@ -117,7 +128,9 @@ def _usda(table: pd.DataFrame) -> pd.DataFrame:
     kept = _on_frame(numbers, USDA)
     blank = kept[kept.isna().any(axis=1)]
     if len(blank):
-        raise SourceError(f"{USDA}: county {blank['county_fips'].iloc[0]} is not classed", "a class for every county")
+        raise SourceError(
+            f"{USDA}: county {blank['county_fips'].iloc[0]} is not classed", "a class for every county"
+        )
     out = pd.DataFrame(
         {
             "county_fips": kept["county_fips"],
@@ -129,17 +142,24 @@ def _usda(table: pd.DataFrame) -> pd.DataFrame:
     for name, column in FLAGS.items():
         odd = kept[~kept[column].isin([0.0, 1.0])]
         if len(odd):
-            raise SourceError(f"{USDA}, column {column}: {odd[column].iloc[0]:g} in {odd['county_fips'].iloc[0]}", "0 or 1")
+            raise SourceError(
+                f"{USDA}, column {column}: {odd[column].iloc[0]:g} in {odd['county_fips'].iloc[0]}", "0 or 1"
+            )
         out[name] = kept[column] == 1.0
     return out
 
 
-def _named(values: pd.Series, names: MappingProxyType[int, str], where: str, missing: tuple[str, ...]) -> pd.Series:
+def _named(
+    values: pd.Series, names: MappingProxyType[int, str], where: str, missing: tuple[str, ...]
+) -> pd.Series:
     numbers = to_numbers(values, where, missing=missing)
     named = numbers.map(names)
     odd = numbers.notna() & named.isna()
     if odd.any():
-        raise SourceError(f"{where}, column {values.name}: class {numbers[odd].iloc[0]:g}", f"a class from {min(names)} to {max(names)}")
+        raise SourceError(
+            f"{where}, column {values.name}: class {numbers[odd].iloc[0]:g}",
+            f"a class from {min(names)} to {max(names)}",
+        )
     return named
 
 
@@ -155,5 +175,9 @@ def read_urban_classes(raw: RawFiles) -> pd.DataFrame:
     sheet = pd.DataFrame(rows[1:], columns=[str(name).strip() for name in rows[0]])
     refuse_missing_columns(sheet.columns, NCHS_COLUMNS, NCHS)
     # The workbook holds codes as floating-point numbers: 1001.0 is 01001.
-    text = sheet[list(NCHS_COLUMNS)].astype(str).apply(lambda column: column.str.replace(r"\.0$", "", regex=True))
+    text = (
+        sheet[list(NCHS_COLUMNS)]
+        .astype(str)
+        .apply(lambda column: column.str.replace(r"\.0$", "", regex=True))
+    )
     return tidy_urban_classes(text, read_columns(raw.path(USDA), USDA_COLUMNS, USDA, encoding="utf-8-sig"))

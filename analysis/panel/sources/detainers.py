@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -212,11 +212,11 @@ def place_facilities(records: pd.DataFrame, where: Gazetteer, hand: pd.DataFrame
     by_hand = _hand_index(hand, facilities)
     placed = [_place(row, where, by_hand) for row in facilities.itertuples(index=False)]
     out = facilities.assign(
-        county_fips=[fips for fips, _, _ in placed],
+        county_fips=pd.Series([fips for fips, _, _ in placed], dtype="object"),
         how=[how for _, how, _ in placed],
         runs=[runs for _, _, runs in placed],
     )
-    return out.assign(county_fips=one_new_york(out["county_fips"].astype("object")))
+    return out.assign(county_fips=one_new_york(out["county_fips"]))
 
 
 def _hand_index(
@@ -236,10 +236,15 @@ def _hand_index(
             "a facility as the records write it",
             HAND_LIST,
         )
-    return {(r.facility, r.city, r.state): (r.county_fips, r.local) for r in hand.itertuples(index=False)}
+    return {
+        (str(facility), str(city), str(state)): (str(fips), str(local))
+        for facility, city, state, fips, local in hand[[*key, "county_fips", "local"]].itertuples(index=False)
+    }
 
 
-def _place(row: tuple, where: Gazetteer, by_hand: Mapping) -> tuple[str | None, str, str]:  # type: ignore[type-arg]
+def _place(
+    row: tuple[Any, ...], where: Gazetteer, by_hand: Mapping[tuple[str, str, str], tuple[str, str]]
+) -> tuple[str | None, str, str]:
     facility, city, state = row
     if not isinstance(state, str):
         return None, "no state", "local"
@@ -247,11 +252,11 @@ def _place(row: tuple, where: Gazetteer, by_hand: Mapping) -> tuple[str | None, 
     if (facility, city, state) in by_hand:
         fips, local = by_hand[facility, city, state]
         return fips, "hand list", {"yes": "local", "no": "state prison"}.get(local, runs)
-    fips = county_named(facility, state, where)
-    if fips:
-        return fips, "county name", runs
-    fips = where.place(state, city) if isinstance(city, str) else None
-    return (fips, "city", runs) if fips else (None, "unmatched", runs)
+    named = county_named(facility, state, where)
+    if named:
+        return named, "county name", runs
+    held = where.place(state, city) if isinstance(city, str) else None
+    return (held, "city", runs) if held else (None, "unmatched", runs)
 
 
 def county_declines(records: pd.DataFrame, facilities: pd.DataFrame, where: Gazetteer) -> pd.DataFrame:

@@ -102,7 +102,8 @@ def parse_table6(rows: Rows, year: int, where: str = "Table 6") -> pd.DataFrame:
     Example:
         >>> head = ["Metropolitan Statistical Area", "Counties/principal cities", "Population",
         ...         "Violent crime", "Murder and nonnegligent manslaughter", "Forcible rape", "Robbery",
-        ...         "Aggravated assault", "Property crime", "Burglary", "Larceny-theft", "Motor vehicle theft"]
+        ...         "Aggravated assault", "Property crime", "Burglary", "Larceny-theft",
+        ...         "Motor vehicle theft"]
         >>> rows = [["by Metropolitan Statistical Area, 2010"], head, ["Elm, OH M.S.A.", "", "1,000"],
         ...         ["", "Includes Ash and Oak Counties"],
         ...         ["", "Total area actually reporting", "90.0%"] + list("620229333"),

@@ -290,7 +290,9 @@ def read_notes(rows: Rows, header: int, where: str) -> Notes:
             above = [other for other in rows[header + 1 : index] if _is_note(other)]
             if above:
                 raise SourceError(
-                    f"{where} has {clean(row[0])[:60]!r} below its footnotes", "footnotes", f"{where}, row {index + 1}"
+                    f"{where} has {clean(row[0])[:60]!r} below its footnotes",
+                    "footnotes",
+                    f"{where}, row {index + 1}",
                 )
             break
         digit = int(match[1])
@@ -312,7 +314,12 @@ def read_notes(rows: Rows, header: int, where: str) -> Notes:
 
 
 def _is_note(row: Row) -> bool:
-    return bool(row) and isinstance(row[0], str) and row[0][:1].isdigit() and all(blank(cell) for cell in row[1:])
+    return (
+        bool(row)
+        and isinstance(row[0], str)
+        and row[0][:1].isdigit()
+        and all(blank(cell) for cell in row[1:])
+    )
 
 
 def split_digits(text: str, notes: Notes, where: str) -> tuple[str, tuple[int, ...]]:

@@ -5,8 +5,8 @@ agencies) are read in `fbi_areas`.
 
 Rape in the totals. Table 5 is on the legacy definition to 2012, on both in 2013-16, where its violent total
 holds the revised count, and on the revised one after. In the file of estimates the violent total of the
-*nation* holds the legacy count in 2013-16, that of the *states* the revised one; `correct_rape` says what else
-is wrong there.
+*nation* holds the legacy count in 2013-16, that of the *states* the revised one; `correct_rape` says what
+else is wrong there.
 """
 
 from __future__ import annotations

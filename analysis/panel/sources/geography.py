@@ -18,22 +18,14 @@ import pandas as pd
 from analysis.base.codebook import validate
 from analysis.base.errors import SourceError, TableError, nearest
 from analysis.base.paths import Paths
+from analysis.base.policy_dates import STATE_OF_FIPS
 
 if TYPE_CHECKING:
     from analysis.panel.sources.raw import RawFiles
 
+# The fifty states and the District of Columbia.
 STATE_POSTAL: Mapping[str, str] = MappingProxyType(
-    {
-        "01": "AL", "02": "AK", "04": "AZ", "05": "AR", "06": "CA", "08": "CO", "09": "CT", "10": "DE", "11": "DC",
-        "12": "FL", "13": "GA", "15": "HI", "16": "ID", "17": "IL", "18": "IN", "19": "IA", "20": "KS", "21": "KY",
-        "22": "LA", "23": "ME", "24": "MD", "25": "MA", "26": "MI", "27": "MN", "28": "MS", "29": "MO", "30": "MT",
-        "31": "NE", "32": "NV", "33": "NH", "34": "NJ", "35": "NM", "36": "NY", "37": "NC", "38": "ND", "39": "OH",
-        "40": "OK", "41": "OR", "42": "PA", "44": "RI", "45": "SC", "46": "SD", "47": "TN", "48": "TX", "49": "UT",
-        "50": "VT", "51": "VA", "53": "WA", "54": "WV", "55": "WI", "56": "WY",
-    }
-)  # fmt: skip
-TERRITORIES: Mapping[str, str] = MappingProxyType(
-    {"57": "CZ", "60": "AS", "66": "GU", "69": "MP", "72": "PR", "78": "VI"}
+    {fips: code for fips, code in STATE_OF_FIPS.items() if code not in {"PR", "GU"}}
 )
 # The FBI's agency identifiers write some states otherwise than the post.
 ORI_POSTAL: Mapping[str, str] = MappingProxyType({"NB": "NE", "GM": "GU"})
@@ -46,9 +38,9 @@ GEOCORR = "geography/geocorr2018_county_place.csv"
 REMAINDER = "99999"
 
 
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 # Reading text: what every county reader needs
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 
 
 def read_columns(
@@ -103,7 +95,8 @@ def county_codes(values: pd.Series, where: str, *, padded: bool) -> pd.Series:
         values: codes as the file has them, text.
         where: the file's name, for the error.
         padded: whether the file prints five characters; then four are an error, because a code that lost its
-            zero says that the file was resaved as numbers. A file published with codes as numbers is filled up.
+            zero says that the file was resaved as numbers. A file published with codes as numbers is
+            filled up.
 
     Raises:
         SourceError: a code that is no number, is too long, or lost its zero.
@@ -111,10 +104,10 @@ def county_codes(values: pd.Series, where: str, *, padded: bool) -> pd.Series:
     Example:
         >>> county_codes(pd.Series(["1001", "56045"]), "t.csv", padded=False).tolist()
         ['01001', '56045']
-        >>> county_codes(pd.Series(["1001"]), "t.csv", padded=True)
+        >>> county_codes(pd.Series(["1001"]), "t.csv", padded=True)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        analysis.base.errors.SourceError: t.csv, row 1: county code '1001' lost its leading zero; expected '01001'
+        analysis.base.errors.SourceError: t.csv, row 1: county code '1001' lost its leading zero; ...
     """
     text = values.astype(str).str.strip()
     digits = text.str.fullmatch(r"\d{5}" if padded else r"\d{4,5}")
@@ -122,7 +115,9 @@ def county_codes(values: pd.Series, where: str, *, padded: bool) -> pd.Series:
         row = int(np.flatnonzero(~digits.to_numpy())[0])
         bad = text.iloc[row]
         if re.fullmatch(r"\d{4}", bad):
-            raise SourceError(f"{where}, row {row + 1}: county code '{bad}' lost its leading zero", f"'0{bad}'")
+            raise SourceError(
+                f"{where}, row {row + 1}: county code '{bad}' lost its leading zero", f"'0{bad}'"
+            )
         raise SourceError(f"{where}, row {row + 1}: county code '{bad}'", "five digits, e.g. 01001")
     return text.str.zfill(5)
 
@@ -160,15 +155,16 @@ def to_numbers(
         minimum: smallest value allowed, or None for any: a negative count is an error.
 
     Raises:
-        SourceError: text that is neither a number nor a stated word for missing, or a value below the minimum.
+        SourceError: text that is neither a number nor a stated word for missing, or a value below the
+        minimum.
 
     Example:
         >>> to_numbers(pd.Series(["1,200", ""], name="people"), "t.csv").tolist()
         [1200.0, nan]
-        >>> to_numbers(pd.Series(["-3"], name="people"), "t.csv")
+        >>> to_numbers(pd.Series(["-3"], name="people"), "t.csv")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        analysis.base.errors.SourceError: t.csv, row 1, column people: -3 is below 0; expected a number of at least 0
+        analysis.base.errors.SourceError: t.csv, row 1, column people: -3 is below 0; ...
     """
     text = values.astype(str).str.strip()
     blank = text.isin(list(missing))
@@ -189,11 +185,15 @@ def to_numbers(
 
 
 def refuse_repeated(frame: pd.DataFrame, key: Sequence[str], where: str) -> None:
-    """Raise `SourceError` where rows repeat their key: they would be added up as if they were parts of a county."""
+    """Raise `SourceError` where rows repeat their key: they would be added up as if they were parts of a
+    county.
+    """
     repeated = frame.duplicated(list(key), keep=False)
     if repeated.any():
         rows = frame.loc[repeated, list(key)].head(3).to_dict("records")
-        raise SourceError(f"{where} has {int(repeated.sum())} rows that repeat {', '.join(key)}: {rows}", "one row each")
+        raise SourceError(
+            f"{where} has {int(repeated.sum())} rows that repeat {', '.join(key)}: {rows}", "one row each"
+        )
 
 
 def in_states(codes: pd.Series) -> pd.Series:
@@ -201,9 +201,9 @@ def in_states(codes: pd.Series) -> pd.Series:
     return codes.str[:2].isin(STATE_POSTAL)
 
 
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 # Changes of county codes
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 
 
 def load_fips_changes(path: Path | None = None) -> pd.DataFrame:
@@ -260,7 +260,13 @@ def refusals(changes: pd.DataFrame) -> dict[str, str]:
     """
     out: dict[str, str] = {}
     for row in changes.itertuples(index=False):
-        codes = _codes(row.old_fips) if row.type == "split" else _codes(row.new_fips) if row.type == "replace" else []
+        codes = (
+            _codes(row.old_fips)
+            if row.type == "split"
+            else _codes(row.new_fips)
+            if row.type == "replace"
+            else []
+        )
         out.update(dict.fromkeys(codes, f"{row.what} ({row.effective}): {row.how_handled}"))
     return out
 
@@ -277,8 +283,9 @@ def apply_fips_changes(
         frame: any rows with a county code; never mutated.
         column: the column of five-character codes; missing codes stay missing.
         changes: by default the study's table.
-        splits: what becomes of a code whose county was split before 2019, so that its people belong to several
-            counties: ``refuse`` raises, ``keep`` leaves the old code (the panel's joins then report it unmatched).
+        splits: what becomes of a code whose county was split before 2019, so that its people belong to
+            several counties: ``refuse`` raises, ``keep`` leaves the old code (the panel's joins then
+                report it unmatched).
 
     Raises:
         TableError: a split code under ``refuse``; a Connecticut planning region under either.
@@ -292,19 +299,25 @@ def apply_fips_changes(
         >>> apply_fips_changes(pd.DataFrame({"county_fips": ["02201"]}))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        analysis.base.errors.TableError: county_fips holds 02201 in 1 row(s): Prince of Wales-Outer Ketchikan ...
+        analysis.base.errors.TableError: county_fips holds 02201 in 1 row(s): Prince of Wales...
     """
     if splits not in {"refuse", "keep"}:
         raise TableError(f"splits = '{splits}'", "'refuse' or 'keep'")
     table = load_fips_changes() if changes is None else changes
     codes = frame[column]
     reasons = refusals(table)
-    replaced = {code for row in table.itertuples(index=False) if row.type == "replace" for code in _codes(row.new_fips)}
+    replaced = {
+        code
+        for row in table.itertuples(index=False)
+        if row.type == "replace"
+        for code in _codes(row.new_fips)
+    }
     refused = [code for code in reasons if splits == "refuse" or code in replaced]
     bad = codes[codes.isin(refused)]
     if len(bad):
+        code = str(bad.iloc[0])
         raise TableError(
-            f"{column} holds {bad.iloc[0]} in {int((bad == bad.iloc[0]).sum())} row(s): {reasons[bad.iloc[0]]}",
+            f"{column} holds {code} in {int((bad == code).sum())} row(s): {reasons[code]}",
             "codes of the 2019 county frame",
         )
     return frame.assign(**{column: codes.replace(recodes(table))})
@@ -313,8 +326,8 @@ def apply_fips_changes(
 def merge_weights(codes: pd.Series, changes: pd.DataFrame | None = None) -> pd.Series:
     """Return the census population of each county of a merge, one for every other county.
 
-    The weights only matter within a merged county: rates of Bedford city (6,222 people in 2010) and Bedford County
-    (68,676) are averaged with them.
+    The weights only matter within a merged county: rates of Bedford city (6,222 people in 2010) and
+    Bedford County (68,676) are averaged with them.
 
     Example:
         >>> merge_weights(pd.Series(["51515", "51019", "06037"])).tolist()
@@ -350,11 +363,12 @@ def combine_counties(
         Columns key, sums, means, sorted by key.
 
     Assumption:
-        The average of a median (household income) is not the median of the union; it is used for Bedford alone.
+        The average of a median (household income) is not the median of the union; it is used for Bedford
+        alone.
 
     Example:
-        >>> parts = pd.DataFrame({"c": ["a", "a", "b"], "n": [1.0, 2.0, 5.0], "r": [0.1, 0.4, 0.9], "w": [2, 1, 7]})
-        >>> combine_counties(parts, ["c"], sums=["n"], means=["r"], weight="w")["r"].round(3).tolist()
+        >>> parts = pd.DataFrame({"c": ["a", "a", "b"], "r": [0.1, 0.4, 0.9], "w": [2, 1, 7]})
+        >>> combine_counties(parts, ["c"], means=["r"], weight="w")["r"].round(3).tolist()
         [0.2, 0.9]
     """
     names = [*key, *sums, *means]
@@ -375,9 +389,9 @@ def combine_counties(
     return both.sort_values(list(key), ignore_index=True)
 
 
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 # Boundaries and neighbours
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 
 
 def read_boundaries(raw: RawFiles) -> Any:
@@ -387,7 +401,8 @@ def read_boundaries(raw: RawFiles) -> Any:
         raw: the raw files; the Census cartographic boundary file of 2018, 1:20,000,000.
 
     Returns:
-        Columns of the contract ``boundaries`` (county_fips, state, county_name, land_area_sq_miles) and geometry.
+        Columns of the contract ``boundaries`` (county_fips, state, county_name, land_area_sq_miles) and
+        geometry.
 
     Raises:
         SourceError: a part of the shapefile is missing or has other columns.
@@ -418,7 +433,8 @@ def tidy_adjacency(lines: pd.DataFrame) -> pd.DataFrame:
     """Return pairs of neighbouring counties, both directions, without a county and itself.
 
     Args:
-        lines: text columns ``county``, ``neighbour``; the county stands only on its first line, as the file has it.
+        lines: text columns ``county``, ``neighbour``; the county stands only on its first line, as the
+            file has it.
 
     Raises:
         SourceError: the first line names no county, or a code is not five digits.
@@ -429,8 +445,10 @@ def tidy_adjacency(lines: pd.DataFrame) -> pd.DataFrame:
         [['01001', '01003'], ['01003', '01001']]
     """
     if lines.empty or not str(lines["county"].iloc[0]).strip():
-        raise SourceError(f"{ADJACENCY}: the first line names no county", "a county name and code on the first line")
-    county = lines["county"].str.strip().replace("", np.nan).ffill()
+        raise SourceError(
+            f"{ADJACENCY}: the first line names no county", "a county name and code on the first line"
+        )
+    county = lines["county"].str.strip().mask(lambda s: s == "").ffill()
     pairs = pd.DataFrame(
         {
             "county_fips": county_codes(county, ADJACENCY, padded=True),
@@ -487,9 +505,9 @@ def read_adjacency(raw: RawFiles) -> pd.DataFrame:
     return tidy_adjacency(lines.rename(columns={1: "county", 3: "neighbour"})[["county", "neighbour"]])
 
 
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 # Places, subdivisions, agencies
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 
 GEOCORR_COLUMNS = ("county14", "state", "placefp14", "placenm14", "pop10", "AFACT2")
 
@@ -501,9 +519,9 @@ def tidy_place_county(table: pd.DataFrame) -> pd.DataFrame:
         table: the allocation file as text, its second label row included.
 
     Returns:
-        Contract ``place_county``. The share is computed from the populations, so that a place's shares add up to
-        exactly one; the printed factor has four decimals and must agree to 0.0001. Rows of place 99999 are
-        the parts of counties outside every place, flagged ``remainder``.
+        Contract ``place_county``. The share is computed from the populations, so that a place's shares add
+        up to exactly one; the printed factor has four decimals and must agree to 0.0001. Rows of place
+        99999 are the parts of counties outside every place, flagged ``remainder``.
 
     Raises:
         SourceError: columns missing, the label row gone, a code without its zero, a share that disagrees.
@@ -517,13 +535,18 @@ def tidy_place_county(table: pd.DataFrame) -> pd.DataFrame:
     """
     refuse_missing_columns(table.columns, GEOCORR_COLUMNS, GEOCORR)
     if len(table) == 0 or str(table["county14"].iloc[0])[:1].isdigit():
-        raise SourceError(f"{GEOCORR}: the second row holds no labels", "the layout of Geocorr 2018: names, then labels")
+        raise SourceError(
+            f"{GEOCORR}: the second row holds no labels", "the layout of Geocorr 2018: names, then labels"
+        )
     body = table.iloc[1:].reset_index(drop=True)
     frame = pd.DataFrame(
         {
             "state_fips": body["state"].str.strip(),
             "place_fips": county_codes(body["placefp14"], GEOCORR, padded=True),
-            "place_name": body["placenm14"].str.strip().str.replace(r", [A-Z]{2}$", "", regex=True).replace("", np.nan),
+            "place_name": body["placenm14"]
+            .str.strip()
+            .str.replace(r", [A-Z]{2}$", "", regex=True)
+            .mask(lambda s: s == ""),
             "county_fips": county_codes(body["county14"], GEOCORR, padded=True),
             "population_2010": to_numbers(body["pop10"], GEOCORR),
             "printed": to_numbers(body["AFACT2"], GEOCORR),
@@ -557,7 +580,8 @@ def read_place_county(raw: RawFiles) -> pd.DataFrame:
 
 
 CROSSWALK_COLUMNS = (
-    "ori", "fips_state_code", "fips_state_county_code", "fips_place_code", "agency_type", "crosswalk_agency_name",
+    "ori", "fips_state_code", "fips_state_county_code", "fips_place_code", "agency_type",
+    "crosswalk_agency_name",
     "census_name",
 )  # fmt: skip
 
@@ -569,9 +593,9 @@ def tidy_agency_crosswalk(table: pd.DataFrame) -> pd.DataFrame:
         table: the crosswalk as read, text with missing values.
 
     Returns:
-        Contract ``agency_crosswalk``. The state is that of the agency identifier (NB is Nebraska). A county is
-        missing where the file gives none (999, or no number), one outside the states, or one in another state
-        than the identifier; a place of the 99000s is the county itself and comes out missing.
+        Contract ``agency_crosswalk``. The state is that of the agency identifier (NB is Nebraska). A
+        county is missing where the file gives none (999, or no number), one outside the states, or one in
+        another state than the identifier; a place of the 99000s is the county itself and comes out missing.
 
     Raises:
         SourceError: columns missing or an identifier twice.
@@ -589,7 +613,9 @@ def tidy_agency_crosswalk(table: pd.DataFrame) -> pd.DataFrame:
     lost = short[short.str.fullmatch(r"\d{4}")]
     # '20na' is how the file writes a missing county; four digits would be a lost zero.
     if len(lost):
-        raise SourceError(f"{CROSSWALK}: county code '{lost.iloc[0]}' lost its leading zero", f"'0{lost.iloc[0]}'")
+        raise SourceError(
+            f"{CROSSWALK}: county code '{lost.iloc[0]}' lost its leading zero", f"'0{lost.iloc[0]}'"
+        )
     prefix = table["ori"].str[:2]
     state = prefix.replace(dict(ORI_POSTAL))
     county = table["fips_state_county_code"]
@@ -604,7 +630,9 @@ def tidy_agency_crosswalk(table: pd.DataFrame) -> pd.DataFrame:
             "ori": table["ori"],
             "state": state,
             "county_fips": county.where(placed),
-            "place_fips": place.where(placed & place.str.fullmatch(r"\d{5}").fillna(False) & ~place.str.startswith("99", na=False)),
+            "place_fips": place.where(
+                placed & place.str.fullmatch(r"\d{5}").fillna(False) & ~place.str.startswith("99", na=False)
+            ),
             "agency_type": table["agency_type"],
             "agency_name": table["crosswalk_agency_name"],
             "census_name": table["census_name"],
@@ -626,14 +654,17 @@ def read_agency_crosswalk(raw: RawFiles) -> pd.DataFrame:
 
 
 GEOCODE_COLUMNS = (
-    "Summary Level", "State Code (FIPS)", "County Code (FIPS)", "County Subdivision Code (FIPS)", "Place Code (FIPS)",
+    "Summary Level", "State Code (FIPS)", "County Code (FIPS)", "County Subdivision Code (FIPS)",
+    "Place Code (FIPS)",
     "Area Name (including legal/statistical area description)",
 )  # fmt: skip
 
 
 def _geocodes(table: pd.DataFrame, level: str) -> pd.DataFrame:
     refuse_missing_columns(table.columns, GEOCODE_COLUMNS, GEOCODES)
-    frame = table[list(GEOCODE_COLUMNS)].set_axis(["level", "state", "county", "subdivision", "place", "name"], axis=1)
+    frame = table[list(GEOCODE_COLUMNS)].set_axis(
+        ["level", "state", "county", "subdivision", "place", "name"], axis=1
+    )
     state = frame["state"].astype(str)
     if not state.str.fullmatch(r"\d{2}").all():
         bad = state[~state.str.fullmatch(r"\d{2}")].iloc[0]
@@ -656,8 +687,8 @@ def tidy_county_subdivisions(table: pd.DataFrame) -> pd.DataFrame:
 
     Example:
         >>> rows = [["061", "09", "001", "04720", "00000", "Elm town"]]
-        >>> tidy_county_subdivisions(pd.DataFrame(rows, columns=list(GEOCODE_COLUMNS)))["county_fips"].tolist()
-        ['09001']
+        >>> tidy_county_subdivisions(pd.DataFrame(rows, columns=list(GEOCODE_COLUMNS)))["county_fips"][0]
+        '09001'
     """
     towns = _geocodes(table, "061")
     frame = pd.DataFrame(

@@ -186,7 +186,8 @@ def make_gazetteer(counties: pd.DataFrame, places: pd.DataFrame) -> Gazetteer:
     """
     _need(counties, ("county_fips", "state", "county_name"), "counties")
     _need(places, ("state", "place_name", "county_fips", "share"), "places")
-    proper, cities = {}, {}
+    proper: dict[tuple[str, str], str] = {}
+    cities: dict[tuple[str, str], str] = {}
     for fips, state, name in zip(
         counties["county_fips"], counties["state"], counties["county_name"], strict=True
     ):

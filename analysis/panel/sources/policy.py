@@ -471,11 +471,14 @@ def tidy_agreements(file: pd.DataFrame, where: Gazetteer) -> pd.DataFrame:
         raise SourceError(
             f"{AGREEMENTS_FILE} lacks {', '.join(absent)}", "State, County, FIPS and y2005 to y2019"
         )
-    named = named.assign(State=named["State"].ffill())
+    named = named.assign(State=named["State"].ffill(), FIPS=named["FIPS"].fillna(""))
     active = named.melt(["State", "County", "FIPS"], list(columns), var_name="column", value_name="mark")
     active = active[active["mark"].fillna("").str.strip().str.upper().eq("X")]
     agencies = active[["State", "County", "FIPS"]].drop_duplicates()
-    placed = {key: _place_agency(*key, where) for key in agencies.itertuples(index=False, name=None)}
+    placed = {
+        (state, agency, fips): _place_agency(state, agency, fips, where)
+        for state, agency, fips in agencies.itertuples(index=False, name=None)
+    }
     keys = list(zip(active["State"], active["County"], active["FIPS"], strict=True))
     table = pd.DataFrame(
         {
@@ -493,7 +496,7 @@ def tidy_agreements(file: pd.DataFrame, where: Gazetteer) -> pd.DataFrame:
 
 
 def _place_agency(
-    state_name: str, agency: str, fips: object, where: Gazetteer
+    state_name: str, agency: str, fips: str, where: Gazetteer
 ) -> tuple[str, str, str | None]:
     state = state_code(state_name)
     if state is None:
@@ -507,7 +510,7 @@ def _place_agency(
     county = where.county(state, found.group(1)) if found else None
     if county:
         return state, "county", county
-    if "POLICE" not in key and isinstance(fips, str) and STATE_OF_FIPS.get(fips.zfill(5)[:2]) == state:
+    if "POLICE" not in key and STATE_OF_FIPS.get(fips.zfill(5)[:2]) == state:
         return state, "county", fips.zfill(5)
     city = re.sub(r"^CITY OF | (CITY |COUNTY )?(METROPOLITAN )?POLICE.*$| SHERIFF.*$| CITY$", "", key)
     return state, "city", where.place(state, city)
@@ -648,8 +651,8 @@ def _dated_events(table: pd.DataFrame, source: str) -> pd.DataFrame:
     ).assign(
         definition_source=source,
         direction=table["policy_type"].map(dict(DIRECTION_OF)),
-        year=[year for year, _ in dates],
-        month=[month for _, month in dates],
+        year=pd.array([year for year, _ in dates], dtype="Int64"),
+        month=pd.array([month for _, month in dates], dtype="Int64"),
         upper_bound=table["date_basis"].isin(UPPER_BOUNDS),
     )
 

@@ -1,7 +1,8 @@
-"""Files a user may bring: the NACJD county file, Kaplan's yearly agency file, a csv of one's own policy dates.
+"""Files a user may bring: the NACJD county file, Kaplan's yearly agency file, a csv of one's own policy
+dates.
 
-They cannot come with the study (registration, no redistribution, or they are the user's own). ``docs/user_files.md``
-describes each format.
+They cannot come with the study (registration, no redistribution, or they are the user's own).
+``docs/user_files.md`` describes each format.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from analysis.panel.sources.geography import (
     refuse_repeated,
     to_numbers,
 )
+from analysis.panel.sources.jurisdictions import NEW_YORK_CITY
 
 # Texts that statistical packages write for a missing value.
 MISSING = ("", ".", "NA", "NaN", "nan", "None", "<NA>")
@@ -61,14 +63,17 @@ MONTHS = MappingProxyType(
         name: number
         for number, name in enumerate(
             (
-                "no months reported", "january", "february", "march", "april", "may", "june", "july", "august",
+                "no months reported", "january", "february", "march", "april", "may", "june", "july",
+                "august",
                 "september", "october", "november", "december",
             )
         )
     }
 )  # fmt: skip
 # The names of the study's own compilation, accepted beside those of the documented format.
-POLICY_NAMES = MappingProxyType({"policy_date": "date", "policy_type": "direction", "individually_verified": "verified"})
+POLICY_NAMES = MappingProxyType(
+    {"policy_date": "date", "policy_type": "direction", "individually_verified": "verified"}
+)
 POLICY_TYPES = MappingProxyType(
     {
         "detainer_decline_without_judicial_warrant_or_probable_cause": "limit_full",
@@ -80,7 +85,6 @@ POLICY_TYPES = MappingProxyType(
 )
 UPPER_BOUNDS = frozenset({"reported_by", "listed_by"})
 BASES = ("enacted", "signed", "effective", "announced", "statewide_inference", *sorted(UPPER_BOUNDS))
-NEW_YORK_CITY = "36998"
 
 
 def _text(frame: pd.DataFrame) -> pd.DataFrame:
@@ -123,21 +127,20 @@ def _read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFram
 
 
 def _refuse_unknown(codes: pd.Series, known: Collection[str] | None, where: str) -> None:
-    if known is None:
-        unknown = codes[~in_states(codes)]
-    else:
-        unknown = codes[~codes.isin(set(known) | {NEW_YORK_CITY})]
+    right = in_states(codes) if known is None else codes.isin(set(known) | {NEW_YORK_CITY})
+    unknown = codes[~right]
     if len(unknown):
         listed = sorted(set(unknown))
         raise SourceError(
             f"{where}: {len(listed)} code(s) are no county of the 2019 frame, e.g. {', '.join(listed[:4])}",
-            "counties; name codes that stand for state-wide rows in 'leave_out'", where,
+            "counties; name codes that stand for state-wide rows in 'leave_out'",
+            where,
         )
 
 
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 # NACJD county file
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 
 
 def tidy_nacjd_counties(
@@ -157,8 +160,9 @@ def tidy_nacjd_counties(
         where: the file's name, for errors.
 
     Returns:
-        Contract ``nacjd_counties``. Where the coverage indicator is 0 nothing was reported: the file prints zeros,
-        which come out missing. Counts hold NACJD's imputation for agencies that report part of a year.
+        Contract ``nacjd_counties``. Where the coverage indicator is 0 nothing was reported: the file
+        prints zeros, which come out missing. Counts hold NACJD's imputation for agencies that report part
+        of a year.
 
     Raises:
         SourceError: columns missing, another year, a county twice, a code that is no county, a negative
@@ -179,14 +183,18 @@ def tidy_nacjd_counties(
     if "YEAR" in table:
         years = set(to_numbers(table["YEAR"], where, missing=MISSING).dropna())
         if years - {float(year)}:
-            raise SourceError(f"{where} holds the year {min(years - {float(year)}):g}", f"the year {year}", "the year given")
+            raise SourceError(
+                f"{where} holds the year {min(years - {float(year)}):g}", f"the year {year}", "the year given"
+            )
     codes = join_codes(table["FIPS_ST"], table["FIPS_CTY"], where)
     frame = pd.DataFrame({"county_fips": codes, "year": int(year)})
     frame["population"] = to_numbers(table["CPOPCRIM"], where, missing=MISSING)
     frame["coverage"] = to_numbers(table["COVIND"], where, missing=MISSING)
     if (frame["coverage"] > 100).any():
         row = int(np.flatnonzero(frame["coverage"] > 100)[0])
-        raise SourceError(f"{where}, row {row + 1}: coverage indicator {frame['coverage'].iloc[row]:g}", "0 to 100")
+        raise SourceError(
+            f"{where}, row {row + 1}: coverage indicator {frame['coverage'].iloc[row]:g}", "0 to 100"
+        )
     reported = ~(frame["coverage"] == 0)
     for name, column in NACJD_COUNTS.items():
         frame[name] = to_numbers(table[column], where, missing=MISSING).where(reported)
@@ -229,8 +237,8 @@ def read_nacjd_counties(
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "DS0004.csv"
         >>> _ = path.write_text(",".join(NACJD_COLUMNS) + "\\n1,1,500,100," + ",".join("12345678") + "\\n")
-        >>> read_nacjd_counties(path, 2014)[["county_fips", "murder", "arson"]].iloc[0].tolist()
-        ['01001', 1.0, 8.0]
+        >>> read_nacjd_counties(path, 2014)[["county_fips", "murder", "arson"]].to_numpy().tolist()
+        [['01001', 1.0, 8.0]]
     """
     if layout is None:
         table = _read_table(path)
@@ -241,13 +249,15 @@ def read_nacjd_counties(
     if not path.exists():
         raise SourceError(f"there is no file {path.name}", "a file that exists", "the path given")
     lines = pd.Series([line for line in path.read_text(encoding="latin-1").splitlines() if line.strip()])
-    table = pd.DataFrame({name: lines.str.slice(first - 1, last).str.strip() for name, (first, last) in layout.items()})
+    table = pd.DataFrame(
+        {name: lines.str.slice(first - 1, last).str.strip() for name, (first, last) in layout.items()}
+    )
     return tidy_nacjd_counties(table, year, known=known, leave_out=leave_out, where=path.name)
 
 
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 # Kaplan's yearly agency file
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 
 
 def _one_of(table: pd.DataFrame, names: Sequence[str], where: str) -> pd.Series:
@@ -268,10 +278,13 @@ def _months(table: pd.DataFrame, where: str) -> tuple[pd.Series, str]:
         months = words.map(MONTHS).astype(float)
         odd = months.isna() & ~words.isin([word.lower() for word in MISSING])
         if odd.any():
-            raise SourceError(f"{where}: last month '{words[odd].iloc[0]}'", "a month, or 'no months reported'")
+            raise SourceError(
+                f"{where}: last month '{words[odd].iloc[0]}'", "a month, or 'no months reported'"
+            )
         return months, "last_month_reported"
+    hint = nearest("number_of_months_missing", map(str, table.columns))
     raise SourceError(
-        f"{where} lacks column number_of_months_missing{nearest('number_of_months_missing', map(str, table.columns))}",
+        f"{where} lacks column number_of_months_missing{hint}",
         "number_of_months_missing or last_month_reported",
     )
 
@@ -302,15 +315,15 @@ def tidy_kaplan_agencies(
             negative count under ``refuse``, months beyond 12.
 
     Source:
-        Jacob Kaplan's Concatenated Files: Uniform Crime Reporting Program Data: Offenses Known and Clearances by
-        Arrest (Return A), yearly.
+        Jacob Kaplan's Concatenated Files: Uniform Crime Reporting Program Data: Offenses Known and
+        Clearances by Arrest (Return A), yearly.
 
     Example:
         >>> row = dict.fromkeys([names[0] for names in KAPLAN_COUNTS.values()], "4") | {
         ...     "ori": "AL00100", "year": "2014", "fips_state_code": "01", "fips_county_code": "001",
         ...     "population": "500", "number_of_months_missing": "0"}
-        >>> tidy_kaplan_agencies(pd.DataFrame([row]))[["county_fips", "months_reported", "murder"]].iloc[0].tolist()
-        ['01001', 12.0, 4.0]
+        >>> tidy_kaplan_agencies(pd.DataFrame([row]))[["county_fips", "months_reported"]].to_numpy().tolist()
+        [['01001', 12.0]]
     """
     if negative not in {"refuse", "missing"}:
         raise SourceError(f"negative = '{negative}'", "'refuse' or 'missing'")
@@ -318,22 +331,32 @@ def tidy_kaplan_agencies(
     table = table.reset_index(drop=True)
     year = to_numbers(table["year"], where, missing=()).astype(np.int64)
     if years is not None:
-        table, year = table[year.isin(list(years))].reset_index(drop=True), year[year.isin(list(years))].reset_index(drop=True)
+        table, year = (
+            table[year.isin(list(years))].reset_index(drop=True),
+            year[year.isin(list(years))].reset_index(drop=True),
+        )
     months, basis = _months(table, where)
     if ((months < 0) | (months > 12)).any():
         row = int(np.flatnonzero((months < 0) | (months > 12))[0])
         raise SourceError(f"{where}, row {row + 1}: {months.iloc[row]:g} months reported", "0 to 12")
     state, county = (table[name].astype(str).str.strip() for name in ("fips_state_code", "fips_county_code"))
-    short = (state.str.fullmatch(r"\d") | county.str.fullmatch(r"\d{1,2}")).to_numpy(dtype=bool)
-    # Text keeps its zeros; a file resaved as numbers has lost all of them, and state + county could be misread.
-    if short.any():
-        row = int(np.flatnonzero(short)[0])
+    # Text keeps its zeros; a file resaved as numbers has lost them, and state + county would be misread.
+    right = (state.isin(MISSING) | state.str.fullmatch(r"\d{2}")) & (
+        county.isin(MISSING) | county.str.fullmatch(r"\d{3}")
+    )
+    if not right.all():
+        row = int(np.flatnonzero(~right.to_numpy(dtype=bool))[0])
         raise SourceError(
-            f"{where}, row {row + 1}: state code '{state.iloc[row]}', county code '{county.iloc[row]}' lost a leading zero",
-            "'01' and '001': read the codes as text when the file is saved",
+            f"{where}, row {row + 1}: state code '{state.iloc[row]}', county code '{county.iloc[row]}' "
+            "(a lost leading zero?)",
+            "codes such as '01' and '001': read and save them as text",
         )
-    codes = (state + county).where(state.isin(STATE_POSTAL) & county.str.fullmatch(r"\d{3}") & ~county.isin(["000", "999"]))
-    frame = pd.DataFrame({"ori": table["ori"].astype(str).str.strip().str.upper(), "year": year, "county_fips": codes})
+    codes = (state + county).where(
+        state.isin(STATE_POSTAL) & county.str.fullmatch(r"\d{3}") & ~county.isin(["000", "999"])
+    )
+    frame = pd.DataFrame(
+        {"ori": table["ori"].astype(str).str.strip().str.upper(), "year": year, "county_fips": codes}
+    )
     for name, column in (("state", "state_abb"), ("agency_name", "agency_name")):
         there = column in table
         frame[name] = table[column].astype(str).str.strip().mask(lambda s: s.isin(MISSING)) if there else None
@@ -344,8 +367,8 @@ def tidy_kaplan_agencies(
     frame["months_reported"] = months
     frame["months_basis"] = basis
     for name, names in KAPLAN_COUNTS.items():
-        column = _one_of(table, names, where)
-        counts = to_numbers(column, where, missing=MISSING, minimum=0.0 if negative == "refuse" else None)
+        printed = _one_of(table, names, where)
+        counts = to_numbers(printed, where, missing=MISSING, minimum=0.0 if negative == "refuse" else None)
         frame[name] = counts.where(counts >= 0).where(~(months == 0))
     refuse_repeated(frame, ["ori", "year"], where)
     return validate(apply_fips_changes(frame, splits="keep").sort_values(["ori", "year"]), "kaplan_agencies")
@@ -373,13 +396,16 @@ def read_kaplan_agencies(
     return tidy_kaplan_agencies(_read_table(path, wanted), years=years, negative=negative, where=path.name)
 
 
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 # A csv of one's own policy dates
-# ---------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------
 
 
-def check_policy_counties(given: pd.DataFrame, known: Collection[str] | None = None, where: str = "policies") -> pd.DataFrame:
-    """Return the rows of a policy csv with county codes of the 2019 frame, or say which code is wrong and why.
+def check_policy_counties(
+    given: pd.DataFrame, known: Collection[str] | None = None, where: str = "policies"
+) -> pd.DataFrame:
+    """Return the rows of a policy csv with county codes of the 2019 frame, or say which code is wrong and
+    why.
 
     Args:
         given: text with a column ``county_fips``, empty for state policies.
@@ -401,45 +427,64 @@ def check_policy_counties(given: pd.DataFrame, known: Collection[str] | None = N
     for row, code in enumerate(codes, start=1):
         if code.isdigit() and len(code) == 4:
             raise SourceError(
-                f"{where}, row {row}: county code '{code}' lost its leading zero, as spreadsheets do to numbers",
-                f"'0{code}': format the column as text before typing, or export it as text", where,
+                f"{where}, row {row}: county code '{code}' lost its leading zero, as numbers do",
+                f"'0{code}': format the column as text before typing, or export it as text",
+                where,
             )
         if code in reasons:
-            raise SourceError(f"{where}, row {row}: county code '{code}': {reasons[code]}", "a county of the 2019 frame", where)
+            raise SourceError(
+                f"{where}, row {row}: county code '{code}': {reasons[code]}",
+                "a county of the 2019 frame",
+                where,
+            )
         if code and code.isdigit() and len(code) == 5:
             code = answers.get(code, code)
-            unknown = code not in known and code != NEW_YORK_CITY if known is not None else code[:2] not in STATE_POSTAL
+            unknown = (
+                code not in known and code != NEW_YORK_CITY
+                if known is not None
+                else code[:2] not in STATE_POSTAL
+            )
             if unknown:
                 hint = nearest(code, [k for k in known if k[:2] == code[:2]]) if known is not None else ""
-                raise SourceError(f"{where}, row {row}: county code '{code}' is no county{hint}", "a county of the 2019 frame", where)
+                raise SourceError(
+                    f"{where}, row {row}: county code '{code}' is no county{hint}",
+                    "a county of the 2019 frame",
+                    where,
+                )
     return given.assign(county_fips=codes.replace(answers))
 
 
-def tidy_user_policies(given: pd.DataFrame, known: Collection[str] | None = None, where: str = "policies") -> pd.DataFrame:
+def tidy_user_policies(
+    given: pd.DataFrame, known: Collection[str] | None = None, where: str = "policies"
+) -> pd.DataFrame:
     """Return a user's policy dates, checked, under the contract ``user_policies``.
 
     Args:
-        given: the csv as text. Columns ``county_fips`` and ``date``, and optionally ``jurisdiction, state, level,
-            direction, upper_bound, verified, source, source_url, note``. The names of the study's own table are
-            accepted too: ``policy_date``, ``policy_type`` (full_decline, partial_limit, repeal),
+        given: the csv as text. Columns ``county_fips`` and ``date``, and optionally ``jurisdiction, state,
+            level, direction, upper_bound, verified, source, source_url, note``. The names of the study's
+            own table are accepted too: ``policy_date``, ``policy_type`` (full_decline, partial_limit,
+                repeal),
             ``individually_verified`` and ``date_basis`` (reported_by and listed_by make an upper bound).
         known: county codes of the 2019 frame.
         where: the file's name, for errors.
 
     Raises:
-        SourceError: a column missing or unknown (with the nearest name), a county code that cannot be right, a
+        SourceError: a column missing or unknown (with the nearest name), a county code that cannot be
+        right, a
             repeated event, an unknown date basis.
         TableError: a date before 1980 or after 2026, or no date at all, an unknown level or direction.
 
     Example:
-        >>> given = pd.DataFrame({"county_fips": ["01001"], "policy_date": ["2014-04-16"], "date_basis": ["reported_by"]})
-        >>> tidy_user_policies(given)[["direction", "year", "upper_bound"]].iloc[0].tolist()
-        ['limit_full', 2014, True]
+        >>> given = pd.DataFrame({"county_fips": ["01001"], "date": ["2014-04-16"], "upper_bound": ["yes"]})
+        >>> tidy_user_policies(given)[["direction", "year", "upper_bound"]].to_numpy().tolist()
+        [['limit_full', 2014, True]]
     """
     given = given.rename(columns=str.strip)
     for alias, name in POLICY_NAMES.items():
         if alias in given and name in given:
-            raise SourceError(f"{where} has both '{alias}' and '{name}'", f"one of them, best '{name}'", where)
+            raise SourceError(
+                f"{where} has both '{alias}' and '{name}'", f"one of them, best '{name}'", where
+            )
     given = given.rename(columns=dict(POLICY_NAMES))
     given = given.apply(lambda column: column.fillna("").astype(str).str.strip())
     if "direction" in given:
@@ -449,16 +494,20 @@ def tidy_user_policies(given: pd.DataFrame, known: Collection[str] | None = None
         odd = basis[~basis.isin([*BASES, ""])]
         if len(odd):
             raise SourceError(
-                f"{where}, row {int(odd.index[0]) + 1}: date_basis '{odd.iloc[0]}'{nearest(odd.iloc[0], BASES)}",
-                f"one of {', '.join(BASES)}", where,
+                f"{where}, row {int(odd.index[0]) + 1}: "
+                f"date_basis '{odd.iloc[0]}'{nearest(odd.iloc[0], BASES)}",
+                f"one of {', '.join(BASES)}",
+                where,
             )
         bound = basis.isin(UPPER_BOUNDS).map({True: "yes", False: "no"})
-        stated = given["upper_bound"] if "upper_bound" in given else bound
+        stated = given.get("upper_bound", bound)
         if (stated != bound).any():
             row = int(np.flatnonzero((stated != bound).to_numpy())[0])
             raise SourceError(
-                f"{where}, row {row + 1}: upper_bound '{stated.iloc[row]}' beside date_basis '{basis.iloc[row]}'",
-                "two columns that agree, or one of them", where,
+                f"{where}, row {row + 1}: upper_bound '{stated.iloc[row]}' "
+                f"beside date_basis '{basis.iloc[row]}'",
+                "two columns that agree, or one of them",
+                where,
             )
         given = given.assign(upper_bound=bound).drop(columns=["date_basis"])
     # How precise a date is can be read from it.

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 VOTES = "votes/countypres_2000-2016.csv"
 VOTES_COLUMNS = (
-    "year", "state_po", "county", "FIPS", "office", "candidate", "party", "candidatevotes", "totalvotes",
+    "year", "state", "county", "FIPS", "office", "candidate", "party", "candidatevotes", "totalvotes",
 )  # fmt: skip
-# Kansas City counts its votes apart from the rest of Jackson County; the file gives it the code of a New York area.
+# Kansas City counts its votes apart from the rest of Jackson County; the file gives it the code of a New
+# York area.
 KANSAS_CITY, JACKSON = "36000", "29095"
 
 
@@ -54,21 +55,21 @@ def tidy_votes(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         MIT Election Data and Science Lab, County Presidential Election Returns 2000-2016, version 20191203.
 
     Example:
-        >>> rows = [["2016", "AL", "Elm", "1001", "President", name, party, n, "30"]
-        ...         for name, party, n in (("A", "democrat", "10"), ("B", "republican", "15"), ("C", "NA", "5"))]
-        >>> tidy_votes(pd.DataFrame(rows, columns=list(VOTES_COLUMNS)))[0].iloc[0].tolist()
-        ['01001', 2016, 10, 15, 30]
+        >>> votes = {"democrat": "10", "republican": "15", "NA": "5"}
+        >>> rows = [["2016", "Alabama", "Elm", "1001", "President", name, name, votes[name], "30"] for name in votes]
+        >>> tidy_votes(pd.DataFrame(rows, columns=list(VOTES_COLUMNS)))[0].to_numpy().tolist()
+        [['01001', 2016, 10, 15, 30]]
     """
     refuse_missing_columns(table.columns, VOTES_COLUMNS, VOTES)
     other = table[table["office"] != "President"]
     if len(other):
         raise SourceError(f"{VOTES} holds votes for {other['office'].iloc[0]}", "votes for President alone")
-    refuse_repeated(table, ["year", "state_po", "county", "FIPS", "candidate", "party"], VOTES)
+    refuse_repeated(table, ["year", "state", "county", "FIPS", "candidate", "party"], VOTES)
     votes = to_numbers(table["candidatevotes"], VOTES, missing=())
     frame = pd.DataFrame(
         {
             "year": to_numbers(table["year"], VOTES, missing=()).astype(np.int64),
-            "state": table["state_po"],
+            "state": table["state"],
             "area": table["county"],
             "democratic": votes.where(table["party"] == "democrat", 0.0),
             "republican": votes.where(table["party"] == "republican", 0.0),
@@ -76,12 +77,14 @@ def tidy_votes(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
             "printed": to_numbers(table["totalvotes"], VOTES, missing=()),
         }
     )
+    county_like = table["FIPS"].str.strip().str.zfill(5)
     nowhere = table["FIPS"].str.strip().isin(["", "NA"])
-    alaska = table["state_po"] == "AK"
+    # The last house district carries no postal code, so the state is told by its name or its code.
+    alaska = (table["state"] == "Alaska") | county_like.str.startswith("02")
     placed = frame[~nowhere & ~alaska].assign(
         county_fips=county_codes(table.loc[~nowhere & ~alaska, "FIPS"], VOTES, padded=False)
     )
-    missouri = (placed["county_fips"] == KANSAS_CITY) & (placed["state"] == "MO")
+    missouri = (placed["county_fips"] == KANSAS_CITY) & (placed["state"] == "Missouri")
     kansas_city = placed[missouri]
     placed = placed.assign(county_fips=placed["county_fips"].mask(missouri, JACKSON))
     wrong = placed[~in_states(placed["county_fips"])]
@@ -94,7 +97,11 @@ def tidy_votes(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         _finding(frame[alaska], by, "Alaska house district: no county returns"),
         _finding(frame[nowhere], by, "state-wide row: belongs to no county"),
         _finding(kansas_city, by, "Kansas City: added to Jackson County 29095"),
-        _finding(checked[checked["total"] != checked["printed"]], by, "printed total differs from the sum of candidates"),
+        _finding(
+            checked[checked["total"] != checked["printed"]],
+            by,
+            "printed total differs from the sum of candidates",
+        ),
     ]
     columns = ["county_fips", "year", *sums]
     areas = placed.groupby(["county_fips", *by], as_index=False)[sums].sum()
@@ -104,7 +111,7 @@ def tidy_votes(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _finding(rows: pd.DataFrame, by: list[str], what: str) -> pd.DataFrame:
-    counted = rows.groupby(by, as_index=False)["total"].sum().rename(columns={"total": "votes"})
+    counted = rows.groupby(by)["total"].sum().rename("votes").reset_index()
     return counted.assign(what=what)[["what", *by, "votes"]].astype({"votes": np.int64})
 
 
@@ -114,5 +121,7 @@ def read_votes(raw: RawFiles) -> pd.DataFrame:
 
 
 def read_votes_and_report(raw: RawFiles) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return presidential votes by county, and the report of what was left out or put right (see `tidy_votes`)."""
+    """Return presidential votes by county, and the report of what was left out or put right (see
+    `tidy_votes`).
+    """
     return tidy_votes(read_columns(raw.path(VOTES), VOTES_COLUMNS, VOTES))
