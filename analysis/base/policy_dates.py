@@ -10,6 +10,8 @@ import pandas as pd
 
 from analysis.base.errors import SourceError, TableError, nearest
 
+NEW_YORK_CITY = "36998"
+NEW_YORK_COUNTIES = ("36005", "36047", "36061", "36081", "36085")
 LEVELS = ("county", "city", "state")
 DIRECTIONS = ("limit_partial", "limit_full", "repeal", "require", "listed", "ordinance")
 # No detainer policy is older, and no panel of the study reaches past the later one: a date outside is a slip.
@@ -184,7 +186,8 @@ def check_place(level: str, fips: str, here: str) -> None:
     """Refuse a level or county code that cannot be right: ``here`` names the row.
 
     Raises:
-        TableError: an unknown level, a state's row with a county code, a code that is not five digits of a state.
+        TableError: an unknown level, a state's row with a county code, a code that is not five digits of a
+            state.
 
     Example:
         >>> check_place("county", "01001", "row 1")
@@ -203,10 +206,11 @@ def check_place(level: str, fips: str, here: str) -> None:
 def read_user_policies(path: Path) -> pd.DataFrame:
     """Return a user's own policy dates, ready for `make_policy_events` and a design.
 
-    The csv has the columns ``county_fips`` (five digits, quoted in a spreadsheet so that the zero stays), ``date``
-    (2014, 2014-04 or 2014-04-16); optional: ``jurisdiction``, ``state``, ``level`` (county, city, state; county if
-    absent), ``direction`` (limit_full if absent; limit_partial, repeal, require), ``upper_bound`` and ``verified``
-    (yes or no), ``source``, ``source_url``, ``note``. A state's row has ``level = state``, no county code, a state.
+    The csv has the columns ``county_fips`` (five digits, quoted in a spreadsheet so that the zero stays),
+    ``date`` (2014, 2014-04 or 2014-04-16); optional: ``jurisdiction``, ``state``, ``level`` (county, city,
+    state; county if absent), ``direction`` (limit_full if absent; limit_partial, repeal, require),
+    ``upper_bound`` and ``verified`` (yes or no), ``source``, ``source_url``, ``note``. A state's row has
+    ``level = state``, no county code, a state.
 
     Raises:
         SourceError: no such file, or a column is missing or unknown.
@@ -229,10 +233,11 @@ def check_user_policies(given: pd.DataFrame, where: str) -> pd.DataFrame:
     """Return the rows of a user's csv with every column filled and checked; see `read_user_policies`.
 
     Example:
-        >>> check_user_policies(pd.DataFrame({"county_fips": ["01001"], "date": ["1914"]}), "mine.csv")
+        >>> dates = pd.DataFrame({"county_fips": ["01001"], "date": ["1914"]})
+        >>> check_user_policies(dates, "mine.csv")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        analysis.base.errors.TableError: mine.csv, row 1: date '1914' lies before 1980; expected a year from 1980 to 2026
+        analysis.base.errors.TableError: mine.csv, row 1: date '1914' lies before 1980; expected a year ...
     """
     defaults = {
         "jurisdiction": "", "state": "", "level": "county", "direction": "limit_full", "upper_bound": "no",

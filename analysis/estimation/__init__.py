@@ -1,1 +1,59 @@
-"""Third room: a Design becomes an Estimate. No files, no panel, no figures; one estimator never imports another."""
+"""Third room: a Design becomes an Estimate.
+
+No files, no panel, no figures; one estimator never imports another.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from analysis.base.errors import SpecError, nearest
+from analysis.design.design import Design
+from analysis.estimation.estimate import (
+    Estimate,
+    Inference,
+    aggregate,
+    check_estimate,
+    recluster,
+    treated_states,
+)
+
+# Modules are imported when asked for: the engines behind them take a second or more to load.
+ESTIMATORS = {
+    "matched_difference": "analysis.estimation.matched",
+    "two_way": "analysis.estimation.two_way",
+    "group_time_att": "analysis.estimation.group_time",
+}
+
+__all__ = [
+    "ESTIMATORS",
+    "Estimate",
+    "Inference",
+    "aggregate",
+    "check_estimate",
+    "fit",
+    "recluster",
+    "treated_states",
+]
+
+
+def fit(design: Design) -> Estimate:
+    """Estimate what the design's spec asks for, with the estimator it names.
+
+    Args:
+        design: from ``make_design``.
+
+    Returns:
+        A row an event time for ``group_time_att``, one row for ``two_way`` and ``matched_difference``.
+
+    Raises:
+        SpecError: no such estimator.
+        StudyError: nothing can be estimated on this design.
+    """
+    name = design.spec.estimator.name
+    if name not in ESTIMATORS:
+        raise SpecError(
+            f'estimator.name = "{name}"{nearest(name, ESTIMATORS)}', f"one of {', '.join(ESTIMATORS)}"
+        )
+    estimate: Estimate = import_module(ESTIMATORS[name]).fit(design)
+    return estimate

@@ -216,38 +216,49 @@ def make_tidy(raw: RawFiles, paths: Paths, progress: Progress | None = None) -> 
     Returns:
         Tidy tables by name, each under its contract, and the sources' own reports under ``report_<name>``.
     """
-    # Imported here: a panel that is already built is loaded without a reader of workbooks or of PDF.
-    from analysis.panel.sources import bls, census, classes, detainers, fbi_areas, fbi_tables, fbi_totals, geography, policy, votes
+    from joblib import Parallel, delayed
+
+    if progress:
+        progress("raw files to tidy tables")
+    # Two halves of about equal work, side by side.
+    halves = Parallel(n_jobs=2)(delayed(read)(raw, paths) for read in (_crime_tables, _other_tables))
+    return {name: table for half in halves for name, table in half.items()}
+
+
+def _crime_tables(raw: RawFiles, paths: Paths) -> dict[str, pd.DataFrame]:
+    """Read and write what the FBI publishes, and the boundaries of places its cities are looked up in."""
+    from analysis.panel.sources import fbi_areas, fbi_tables, fbi_totals, geography
+
+    printed = fbi_tables.read_agency_tables(raw)
+    tidy = {
+        "agencies": printed.agencies,
+        "report_unread_rows": printed.unread,
+        "state_totals": fbi_totals.read_state_totals(raw),
+        "national_estimates": fbi_totals.read_national_estimates(raw),
+        "city_series": fbi_totals.read_city_series(raw),
+        "other_agencies": fbi_areas.read_other_agencies(raw),
+        "agency_crosswalk": geography.read_agency_crosswalk(raw),
+    }
+    return _written(tidy, paths)
+
+
+def _other_tables(raw: RawFiles, paths: Paths) -> dict[str, pd.DataFrame]:
+    """Read and write everything else: people, places, votes, policies and detainers."""
+    from analysis.panel.sources import bls, census, classes, detainers, geography, policy, votes
     from analysis.panel.sources.jurisdictions import make_gazetteer
 
-    def step(words: str) -> None:
-        if progress:
-            progress(words)
-
-    tidy: dict[str, pd.DataFrame] = {}
-    step("FBI Tables 8 and 10")
-    printed = fbi_tables.read_agency_tables(raw)
-    tidy["agencies"], tidy["report_unread_rows"] = printed.agencies, printed.unread
-    step("FBI totals")
-    tidy["state_totals"] = fbi_totals.read_state_totals(raw)
-    tidy["national_estimates"] = fbi_totals.read_national_estimates(raw)
-    tidy["city_series"] = fbi_totals.read_city_series(raw)
-    tidy["other_agencies"] = fbi_areas.read_other_agencies(raw)
-    step("Census, SAIPE, SNAP")
-    tidy["population"] = census.read_population(raw)
-    tidy["county_frame"] = census.read_county_frame(raw)
-    tidy["saipe"] = census.read_saipe(raw)
-    tidy["snap"] = census.read_snap(raw)
-    tidy["shares"] = census.read_shares(raw)
-    step("LAUS, urban classes, votes")
-    tidy["labour"] = bls.read_labour(raw)
-    tidy["urban_classes"] = classes.read_urban_classes(raw)
-    tidy["votes"] = votes.read_votes(raw)
-    step("places and agencies")
-    tidy["place_county"] = geography.read_place_county(raw)
-    tidy["agency_crosswalk"] = geography.read_agency_crosswalk(raw)
-    tidy["county_subdivisions"] = geography.read_county_subdivisions(raw)
-    step("policies and detainers")
+    tidy = {
+        "population": census.read_population(raw),
+        "county_frame": census.read_county_frame(raw),
+        "saipe": census.read_saipe(raw),
+        "snap": census.read_snap(raw),
+        "shares": census.read_shares(raw),
+        "labour": bls.read_labour(raw),
+        "urban_classes": classes.read_urban_classes(raw),
+        "votes": votes.read_votes(raw),
+        "place_county": geography.read_place_county(raw),
+        "county_subdivisions": geography.read_county_subdivisions(raw),
+    }
     where = make_gazetteer(tidy["county_frame"], geography_names(tidy))
     tidy["declines"], tidy["report_facilities"] = detainers.read_declines(raw, where, paths.compiled_policy)
     tidy["secure_communities"] = policy.read_secure_communities(raw)
@@ -258,6 +269,10 @@ def make_tidy(raw: RawFiles, paths: Paths, progress: Progress | None = None) -> 
         policy.read_federal_lists(raw, where, paths.compiled_policy),
         policy.read_state_laws(paths.compiled_policy),
     )
+    return _written(tidy, paths)
+
+
+def _written(tidy: dict[str, pd.DataFrame], paths: Paths) -> dict[str, pd.DataFrame]:
     for name, table in tidy.items():
         _write(table, paths.tidy / name)
     return tidy

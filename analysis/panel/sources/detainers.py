@@ -1,8 +1,9 @@
 """Recorded declines of detainers (definition D3): ICE's facility records to a county-year table.
 
-The records count, by facility and year, detainers whose outcome is "declined by the law-enforcement agency", from
-October 2007 to 19 July 2015. Where a facility lies is a rule; `data/policy/facility_hand_list.csv` places the few
-it cannot. Nothing is dropped: `read_declines` returns, beside the table, what became of every facility.
+The records count, by facility and year, detainers whose outcome is "declined by the law-enforcement agency",
+from October 2007 to 19 July 2015. Where a facility lies is a rule; `data/policy/facility_hand_list.csv`
+places the few it cannot. Nothing is dropped: `read_declines` returns, beside the table, what became of every
+facility.
 """
 
 from __future__ import annotations
@@ -41,8 +42,10 @@ _FEDERAL = re.compile(
     r"\bHOLD ROOM\b|\bDRO HOLD\b|\bFIELD OFFICE\b|\bCCA\b|\bCI (?:EDEN|WILLACY)\b|\bBSCC\b|\bHOLD$"
 )
 _STATE_PRISON = re.compile(
-    r"\bSTATE (?:PRISON|P|JAIL)\b|\bD O C (?=[A-Z]{3})|\bDEPT OF CORRECTIO|\bCORR(?:ECTIONAL)? INST|\bCSP\b|\bCMF\b|"
-    r"\bCCF\b|\bASPC\b|\bSCI\b|\bTDC\b|\bMCI\b|\bMEN COLONY\b|\bRECEPT|\bMEDICAL CLASSIF|\bCORRECTIONAL$|\bN M C F\b|"
+    r"\bSTATE (?:PRISON|P|JAIL)\b|\bD O C (?=[A-Z]{3})|\bDEPT OF CORRECTIO|\bCORR(?:ECTIONAL)? INST|"
+    r"\bCSP\b|\bCMF\b|"
+    r"\bCCF\b|\bASPC\b|\bSCI\b|\bTDC\b|\bMCI\b|\bMEN COLONY\b|\bRECEPT|\bMEDICAL CLASSIF|\bCORRECTIONAL$|"
+    r"\bN M C F\b|"
     r"\bCORR(?:EC|ECTIONAL)? (?:FAC|FACILITY|CTR|CENTER|CENTE)$|\bC ?F\b|\bSTATEVILLE\b"
 )
 _YOUTH = re.compile(r"\bJUVENILE\b|\bYOUTH\b|\bGREEN HILL SCHOOL\b")
@@ -54,14 +57,16 @@ UNIFIED_STATES = frozenset({"AK", "CT", "DC", "DE", "HI", "RI", "VT"})
 def read_facility_records(raw: RawFiles) -> pd.DataFrame:
     """Return the facility records: one row a facility, city, state and year with at least one decline.
 
-    The file is two tables side by side, declines (facility, city, state, year) and all other outcomes (facility,
-    year, no state), already joined on facility and year; the right-hand one is blank where it has no such row.
+    The file is two tables side by side, declines (facility, city, state, year) and all other outcomes
+    (facility, year, no state), already joined on facility and year; the right-hand one is blank where it has
+    no such row.
 
     Args:
         raw: the folder of raw files.
 
     Returns:
-        ``year, facility, city, state_name, state, declined, other_outcomes`` (missing where the file has none).
+        ``year, facility, city, state_name, state, declined, other_outcomes`` (missing where the file has
+        none).
 
     Raises:
         SourceError: another header, or a right-hand row of another facility or year.
@@ -75,10 +80,12 @@ def read_facility_records(raw: RawFiles) -> pd.DataFrame:
 
 
 def tidy_facility_records(cells: pd.DataFrame, where: str = RAW_FILE) -> pd.DataFrame:
-    """Return the cells of the facility file, header in the first row, as typed columns; see `read_facility_records`.
+    """Return the cells of the facility file, header in the first row, as typed columns; see
+    `read_facility_records`.
 
     Example:
-        >>> cells = pd.DataFrame([RAW_HEADER, ["2014", "ELM CO JAIL", "OAK", "OHIO", "6", "ELM CO JAIL", "2014", "18"]])
+        >>> cells = pd.DataFrame([RAW_HEADER, ["2014", "ELM CO JAIL", "OAK", "OHIO", "6", "ELM CO JAIL",
+        ...     "2014", "18"]])
         >>> tidy_facility_records(cells)[["facility", "state", "declined", "other_outcomes"]].values.tolist()
         [['ELM CO JAIL', 'OH', 6, 18.0]]
     """
@@ -96,7 +103,8 @@ def tidy_facility_records(cells: pd.DataFrame, where: str = RAW_FILE) -> pd.Data
     )
     if wrong.any():
         raise SourceError(
-            f"{where}: {int(wrong.sum())} row(s) join different facilities or years, first '{body.loc[wrong, 'facility'].iloc[0]}'",
+            f"{where}: {int(wrong.sum())} row(s) join different facilities or years, "
+            f"first '{body.loc[wrong, 'facility'].iloc[0]}'",
             "both halves of a row about one facility and year",
         )
     text = {
@@ -124,8 +132,8 @@ def tidy_facility_records(cells: pd.DataFrame, where: str = RAW_FILE) -> pd.Data
 def jurisdiction_of(facility: str, state: str) -> str:
     """Return who runs a facility by its name: ``local``, ``federal``, ``state prison`` or ``youth``.
 
-    A rule of words. A county's or city's own name for its jail makes it local; so does a state that has no county
-    jails (its corrections department runs them). What names no one is local.
+    A rule of words. A county's or city's own name for its jail makes it local; so does a state that has no
+    county jails (its corrections department runs them). What names no one is local.
 
     Args:
         facility: name as recorded.
@@ -152,14 +160,16 @@ def jurisdiction_of(facility: str, state: str) -> str:
 
 
 def county_named(facility: str, state: str, where: Gazetteer) -> str | None:
-    """Return the county whose name the facility carries before the word county (co, cnty, cty, parish), or None.
+    """Return the county whose name the facility carries before the word county (co, cnty, cty, parish), or
+    None.
 
-    A state written behind the name ("LANCASTER CNTY JAIL, PA") must not contradict the state's column, and the
-    county must exist in that state.
+    A state written behind the name ("LANCASTER CNTY JAIL, PA") must not contradict the state's column, and
+    the county must exist in that state.
 
     Example:
         >>> from analysis.panel.sources.jurisdictions import make_gazetteer
-        >>> counties = pd.DataFrame({"county_fips": ["39001"], "state": ["OH"], "county_name": ["De Witt County"]})
+        >>> counties = pd.DataFrame({"county_fips": ["39001"], "state": ["OH"],
+        ...     "county_name": ["De Witt County"]})
         >>> nowhere = pd.DataFrame(columns=["state", "place_name", "county_fips", "share"])
         >>> index = make_gazetteer(counties, nowhere)
         >>> county_named("DEWITT CO. JAIL", "OH", index), county_named("ELM COUNTY JAIL", "OH", index)
@@ -178,7 +188,8 @@ def county_named(facility: str, state: str, where: Gazetteer) -> str | None:
 def place_facilities(records: pd.DataFrame, where: Gazetteer, hand: pd.DataFrame) -> pd.DataFrame:
     """Return where each facility lies and who runs it.
 
-    The hand list comes first; then the county in the facility's name; then the county that holds most of its city.
+    The hand list comes first; then the county in the facility's name; then the county that holds most of its
+    city.
 
     Args:
         records: with ``facility, city, state`` (postal).
@@ -186,18 +197,22 @@ def place_facilities(records: pd.DataFrame, where: Gazetteer, hand: pd.DataFrame
         hand: ``facility, city, state, county_fips, local, why``.
 
     Returns:
-        One row a facility, city and state: ``facility, city, state, county_fips`` (missing where not placed; New
-        York City is 36998), ``how`` (hand list, county name, city, no state, unmatched), ``runs`` (local, federal,
-        state prison, youth).
+        One row a facility, city and state: ``facility, city, state, county_fips`` (missing where not placed;
+            New
+        York City is 36998), ``how`` (hand list, county name, city, no state, unmatched), ``runs`` (local,
+        federal, state prison, youth).
 
     Raises:
         TableError: the hand list names a facility that the records do not hold, or one twice.
 
     Example:
         >>> from analysis.panel.sources.jurisdictions import make_gazetteer
-        >>> counties = pd.DataFrame({"county_fips": ["39001"], "state": ["OH"], "county_name": ["Elm County"]})
-        >>> places = pd.DataFrame({"state": ["OH"], "place_name": ["Oak"], "county_fips": ["39001"], "share": [1.0]})
-        >>> records = pd.DataFrame({"facility": ["ELM CO JAIL", "CITY JAIL"], "city": ["X", "OAK"], "state": ["OH", "OH"]})
+        >>> counties = pd.DataFrame({"county_fips": ["39001"], "state": ["OH"],
+        ...     "county_name": ["Elm County"]})
+        >>> places = pd.DataFrame({"state": ["OH"], "place_name": ["Oak"], "county_fips": ["39001"],
+        ...     "share": [1.0]})
+        >>> records = pd.DataFrame({"facility": ["ELM CO JAIL", "CITY JAIL"], "city": ["X", "OAK"],
+        ...     "state": ["OH", "OH"]})
         >>> empty = pd.DataFrame(columns=["facility", "city", "state", "county_fips", "local", "why"])
         >>> place_facilities(records, make_gazetteer(counties, places), empty)["how"].tolist()
         ['city', 'county name']
@@ -262,9 +277,9 @@ def _place(
 def county_declines(records: pd.DataFrame, facilities: pd.DataFrame, where: Gazetteer) -> pd.DataFrame:
     """Return recorded declines by county and year (table ``declines``), of local facilities that were placed.
 
-    The other outcomes come by facility name and year without a state. A name that stands for counties of several
-    states ("WASHINGTON COUNTY JAIL") therefore brings the outcomes of all of them: the share of declines is too
-    low, and ``share_biased_down`` says where that can be.
+    The other outcomes come by facility name and year without a state. A name that stands for counties of
+    several states ("WASHINGTON COUNTY JAIL") therefore brings the outcomes of all of them: the share of
+    declines is too low, and ``share_biased_down`` says where that can be.
 
     Args:
         records: facility records.
@@ -272,17 +287,20 @@ def county_declines(records: pd.DataFrame, facilities: pd.DataFrame, where: Gaze
         where: for the county names that occur in several states.
 
     Returns:
-        ``county_fips, state, year, declined, other_outcomes, decline_share, n_facilities, share_biased_down``.
+        ``county_fips, state, year, declined, other_outcomes, decline_share, n_facilities,
+        share_biased_down``.
 
     Raises:
         TableError: a record's facility stands twice, or not at all, in ``facilities``.
 
     Example:
         >>> from analysis.panel.sources.jurisdictions import make_gazetteer
-        >>> counties = pd.DataFrame({"county_fips": ["39001"], "state": ["OH"], "county_name": ["Elm County"]})
+        >>> counties = pd.DataFrame({"county_fips": ["39001"], "state": ["OH"],
+        ...     "county_name": ["Elm County"]})
         >>> places = pd.DataFrame(columns=["state", "place_name", "county_fips", "share"])
         >>> where = make_gazetteer(counties, places)
-        >>> records = pd.DataFrame({"year": [2014], "facility": ["ELM CO JAIL"], "city": ["X"], "state": ["OH"],
+        >>> records = pd.DataFrame({"year": [2014], "facility": ["ELM CO JAIL"], "city": ["X"],
+        ...     "state": ["OH"],
         ...                         "declined": [6], "other_outcomes": [18.0]})
         >>> empty = pd.DataFrame(columns=["facility", "city", "state", "county_fips", "local", "why"])
         >>> county_declines(records, place_facilities(records, where, empty), where)["decline_share"].tolist()
@@ -307,15 +325,17 @@ def county_declines(records: pd.DataFrame, facilities: pd.DataFrame, where: Gaze
 
 
 def declines_report(records: pd.DataFrame, facilities: pd.DataFrame) -> pd.DataFrame:
-    """Return what became of every facility: declines, where placed and how, and why a facility is not counted.
+    """Return what became of every facility: declines, where placed and how, and why a facility is not
+    counted.
 
     Returns:
-        ``facility, city, state, county_fips, how, runs, counted, declined``; most declines first. The declines sum
-        to those of the records.
+        ``facility, city, state, county_fips, how, runs, counted, declined``; most declines first. The
+        declines sum to those of the records.
 
     Example:
         >>> records = pd.DataFrame({"facility": ["X"], "city": ["Y"], "state": ["OH"], "declined": [3]})
-        >>> facilities = pd.DataFrame({"facility": ["X"], "city": ["Y"], "state": ["OH"], "county_fips": [None],
+        >>> facilities = pd.DataFrame({"facility": ["X"], "city": ["Y"], "state": ["OH"],
+        ...     "county_fips": [None],
         ...                            "how": ["unmatched"], "runs": ["local"]})
         >>> declines_report(records, facilities)[["declined", "counted"]].values.tolist()
         [[3, False]]
@@ -366,9 +386,9 @@ def read_declines(
 def declines_panel(declines: pd.DataFrame, county_years: pd.DataFrame) -> pd.DataFrame:
     """Return recorded declines for every county-year asked for.
 
-    A county-year absent from the records had no recorded decline: zero, in the years the records cover in full
-    (2008-2014). 2007 (October to December alone) and 2015 (to 19 July) are not whole years and stay missing, as do
-    all others; the share of declines is missing where nothing is recorded.
+    A county-year absent from the records had no recorded decline: zero, in the years the records cover in
+    full (2008-2014). 2007 (October to December alone) and 2015 (to 19 July) are not whole years and stay
+    missing, as do all others; the share of declines is missing where nothing is recorded.
 
     Args:
         declines: table ``declines``.
@@ -381,7 +401,8 @@ def declines_panel(declines: pd.DataFrame, county_years: pd.DataFrame) -> pd.Dat
         TableError: ``county_years`` holds a pair twice.
 
     Example:
-        >>> declines = pd.DataFrame({"county_fips": ["01001"], "year": [2014], "declined": [6], "decline_share": [0.25]})
+        >>> declines = pd.DataFrame({"county_fips": ["01001"], "year": [2014], "declined": [6],
+        ...     "decline_share": [0.25]})
         >>> asked = pd.DataFrame({"county_fips": ["01001", "01001", "01001"], "year": [2013, 2014, 2015]})
         >>> declines_panel(declines, asked)["declined_detainers"].tolist()
         [0.0, 6.0, nan]

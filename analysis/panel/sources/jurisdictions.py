@@ -1,7 +1,7 @@
 """Names of states, counties and places as sources write them, and the county each belongs to.
 
-The functions are pure: frames of counties and places come in, county codes go out. A name that cannot be placed
-comes back as missing; nothing is guessed from spelling.
+The functions are pure: frames of counties and places come in, county codes go out. A name that cannot be
+placed comes back as missing; nothing is guessed from spelling.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from analysis.base.errors import TableError
+from analysis.base.policy_dates import NEW_YORK_CITY, NEW_YORK_COUNTIES, STATE_OF_FIPS
 
-NEW_YORK_CITY = "36998"
-NEW_YORK_COUNTIES = ("36005", "36047", "36061", "36081", "36085")
+if TYPE_CHECKING:
+    from analysis.panel.sources.raw import RawFiles
 
 STATES: Mapping[str, str] = {
     "Alabama": "AL", "Alaska": "AK", "Arizona": "AZ", "Arkansas": "AR", "California": "CA", "Colorado": "CO",
@@ -33,7 +35,8 @@ STATES: Mapping[str, str] = {
 
 # County codes that sources still carry, and the code of the 2019 frame that took their place.
 RETIRED: Mapping[str, str] = {
-    "02270": "02158", "12025": "12086", "46113": "46102", "51515": "51019", "51560": "51005", "51780": "51083",
+    "02270": "02158", "12025": "12086", "46113": "46102", "51515": "51019", "51560": "51005",
+    "51780": "51083",
 }  # fmt: skip
 
 # Cities whose government is the county's, so that a city policy binds the county jail. Virginia's independent
@@ -64,7 +67,8 @@ _SHORT = {"ST": "SAINT", "STE": "SAINTE", "FT": "FORT", "MT": "MOUNT", "N": "NOR
 
 
 def name_key(text: str) -> str:
-    """Return a name in capitals without accents and punctuation, with Saint, Fort, Mount, North and South in full.
+    """Return a name in capitals without accents and punctuation, with Saint, Fort, Mount, North and South in
+    full.
 
     Args:
         text: a name as a source prints it.
@@ -92,8 +96,8 @@ def place_key(text: str) -> str:
     """Return the key of a place's name without its legal kind and the state after a comma.
 
     Example:
-        >>> place_key("Oneonta city, AL"), place_key("Ho-Ho-Kus borough, NJ"), place_key("Milford city (balance)")
-        ('ONEONTA', 'HO HO KUS', 'MILFORD')
+        >>> [place_key(name) for name in ("Oneonta city, AL", "Ho-Ho-Kus borough", "Milford city (balance)")]
+        ['ONEONTA', 'HO HO KUS', 'MILFORD']
     """
     bare = re.sub(r"\(.*?\)", " ", text.split(",")[0])
     return _PLACE_SUFFIX.sub("", name_key(bare))
@@ -165,19 +169,21 @@ class Gazetteer:
 def make_gazetteer(counties: pd.DataFrame, places: pd.DataFrame) -> Gazetteer:
     """Index counties and places by state and name.
 
-    Where several places of a state share a name, the one of the lowest ``rank`` counts, then the most populous;
-    two of the same rank, without populations, in different counties are left out as ambiguous.
+    Where several places of a state share a name, the one of the lowest ``rank`` counts, then the most
+    populous; two of the same rank, without populations, in different counties are left out as ambiguous.
 
     Args:
         counties: ``county_fips``, ``state`` (postal), ``county_name`` ("Baltimore County").
         places: ``state`` (postal), ``place_name``, ``county_fips``, ``share`` (of the place's people in that
-            county, 0-1), and optionally ``population`` (of the place) and ``rank`` (0 places, 1 subdivisions).
+            county, 0-1), and optionally ``population`` (of the place) and ``rank`` (0 places, 1
+            subdivisions).
 
     Raises:
         TableError: a column is missing.
 
     Example:
-        >>> counties = pd.DataFrame({"county_fips": ["99001"], "state": ["ZZ"], "county_name": ["Elm County"]})
+        >>> counties = pd.DataFrame({"county_fips": ["99001"], "state": ["ZZ"],
+        ...     "county_name": ["Elm County"]})
         >>> places = pd.DataFrame({"state": ["ZZ", "ZZ"], "place_name": ["Oak city", "Oak city"],
         ...                        "county_fips": ["99001", "99003"], "share": [0.8, 0.2]})
         >>> where = make_gazetteer(counties, places)
@@ -197,6 +203,62 @@ def make_gazetteer(counties: pd.DataFrame, places: pd.DataFrame) -> Gazetteer:
     shared = frozenset(keys[keys.duplicated()])
     both = {**cities, **proper}
     return Gazetteer(both, cities, _place_index(places), shared)
+
+
+def places_of(place_county: pd.DataFrame, subdivisions: pd.DataFrame) -> pd.DataFrame:
+    """Return places and, behind them, county subdivisions in the form `make_gazetteer` takes.
+
+    Args:
+        place_county: table ``place_county``.
+        subdivisions: table ``county_subdivisions``.
+
+    Example:
+        >>> parts = pd.DataFrame({"state_fips": ["39"], "place_fips": ["00001"], "place_name": ["Oak city"],
+        ...                       "county_fips": ["39001"], "share_of_place": [1.0], "population_2010": [9],
+        ...                       "remainder": [False]})
+        >>> towns = pd.DataFrame({"state_fips": ["39"], "county_fips": ["39001"],
+        ...     "subdivision_name": ["Elm township"]})
+        >>> places_of(parts, towns)[["state", "place_name", "rank"]].values.tolist()
+        [['OH', 'Oak city', 0], ['OH', 'Elm township', 1]]
+    """
+    parts = place_county[~place_county["remainder"]]
+    people = parts["population_2010"].groupby([parts["state_fips"], parts["place_fips"]]).transform("sum")
+    places = pd.DataFrame(
+        {
+            "state": parts["state_fips"].map(STATE_OF_FIPS),
+            "place_name": parts["place_name"],
+            "county_fips": parts["county_fips"],
+            "share": parts["share_of_place"],
+            "population": people.astype("float64"),
+            "rank": 0,
+        }
+    )
+    towns = pd.DataFrame(
+        {
+            "state": subdivisions["state_fips"].map(STATE_OF_FIPS),
+            "place_name": subdivisions["subdivision_name"],
+            "county_fips": subdivisions["county_fips"],
+            "share": 1.0,
+            "population": 0.0,
+            "rank": 1,
+        }
+    )
+    return pd.concat([places, towns], ignore_index=True)
+
+
+def read_gazetteer(raw: RawFiles) -> Gazetteer:
+    """Return the names of counties (2019 frame), places (Geocorr 2018) and county subdivisions (2016).
+
+    Example:
+        >>> read_gazetteer(raw).place("CA", "Oakland")  # doctest: +SKIP
+        '06001'
+    """
+    from analysis.panel.sources.census import read_county_frame
+    from analysis.panel.sources.geography import read_county_subdivisions, read_place_county
+
+    return make_gazetteer(
+        read_county_frame(raw), places_of(read_place_county(raw), read_county_subdivisions(raw))
+    )
 
 
 def _place_index(places: pd.DataFrame) -> dict[tuple[str, str], tuple[str, float]]:

@@ -1,8 +1,9 @@
-"""Policies on immigration detainers and the federal programmes around them: files to tidy tables, and one table of events.
+"""Policies on immigration detainers and the federal programmes around them: files to tidy tables, and one
+table of events.
 
-The study's own compilations (D1, D2, D6, D7) are read from ``data/policy``; the federal list of May 2025 (D5), the
-activation of Secure Communities and the 287(g) agreements from raw files. `make_policy_events` brings the policies
-under one contract. Recorded declines (D3) have a module of their own.
+The study's own compilations (D1, D2, D6, D7) are read from ``data/policy``; the federal list of May 2025
+(D5), the activation of Secure Communities and the 287(g) agreements from raw files. `make_policy_events`
+brings the policies under one contract. Recorded declines (D3) have a module of their own.
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ _AGENCY_COUNTY = {
     ("OK", "OKMULGEE COUNTY CRIMINAL JUSTICE AUTHORITY"): "40111",
     ("VA", "PRINCE WILLIAM MANASSAS REGIONAL ADULT DETENTION CENTER"): "51153",
 }
-# Entries of the lists that are no county's and no place's name: a consolidated government, a prison's post office.
+# Entries of the lists that are no county's and no place's name: a consolidated government, a prison's post
+# office.
 _LISTED_COUNTY = {
     ("CA", "REPRESA"): ("city", "06067"),
     ("DC", "DISTRICT OF COLUMBIA"): ("county", "11001"),
@@ -101,7 +103,7 @@ _STATE_AGENCY = re.compile(
 )
 
 
-# --- the study's own compilations -------------------------------------------------------------------------------
+# --- the study's own compilations ---------------------------------------------------------------------------
 
 
 def read_compiled(folder: Path, name: str) -> pd.DataFrame:
@@ -117,8 +119,8 @@ def read_compiled(folder: Path, name: str) -> pd.DataFrame:
 
     Raises:
         SourceError: the file or a column is missing.
-        TableError: a county code that is not five digits or not of the state, an unknown level or type of policy,
-            a date that contradicts its precision, before 1980 or in the future.
+        TableError: a county code that is not five digits or not of the state, an unknown level or type of
+            policy, a date that contradicts its precision, before 1980 or in the future.
 
     Example:
         >>> len(read_compiled(Paths().compiled_policy, "detainer_policies"))
@@ -151,7 +153,7 @@ def check_compiled(table: pd.DataFrame, where: str) -> pd.DataFrame:
         >>> check_compiled(pd.DataFrame([row]), "mine.csv")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        analysis.base.errors.TableError: mine.csv, row 1 (Elm County): county code '1001'; expected five digits...
+        analysis.base.errors.TableError: mine.csv, row 1 (Elm County): county code '1001'; expected five ...
     """
     for number, row in enumerate(table.itertuples(index=False), start=1):
         here = f"{where}, row {number} ({row.jurisdiction})"
@@ -182,7 +184,8 @@ def read_detainer_policies(folder: Path | None = None) -> pd.DataFrame:
 
 
 def read_ddor_2017(folder: Path | None = None) -> pd.DataFrame:
-    """Return the first Declined Detainer Outcome Report of 2017 as far as it could be had (D1): ``ddor_2017``.
+    """Return the first Declined Detainer Outcome Report of 2017 as far as it could be had (D1):
+    ``ddor_2017``.
 
     Example:
         >>> int(read_ddor_2017()["policy_date"].notna().sum())
@@ -201,14 +204,14 @@ def read_state_laws(folder: Path | None = None) -> pd.DataFrame:
     return validate(read_compiled(folder or Paths().compiled_policy, "state_laws"), "state_laws")
 
 
-# --- federal lists of 2025 --------------------------------------------------------------------------------------
+# --- federal lists of 2025 ----------------------------------------------------------------------------------
 
 
 def read_federal_lists(raw: RawFiles, where: Gazetteer, folder: Path | None = None) -> pd.DataFrame:
     """Return the lists of the Department of Homeland Security (D5, from its page) and of Justice (D6, ours).
 
-    A jurisdiction is placed by its name: a county, a city that is county-level itself, a place within a county
-    (the county holding most of it), or the state.
+    A jurisdiction is placed by its name: a county, a city that is county-level itself, a place within a
+    county (the county holding most of it), or the state.
 
     Args:
         raw: the folder of raw files.
@@ -260,8 +263,9 @@ def _pdf_lines(path: Path) -> list[str]:
 def parse_dhs_page(lines: Iterable[str]) -> pd.DataFrame:
     """Return the entries of the department's page: ``jurisdiction, state, listed_as, note``.
 
-    The page is a list of states, under each the headings State, Counties and Cities. Text before the first state
-    and the page's furniture carry no heading and fall away; in a state's own section the line is a reason.
+    The page is a list of states, under each the headings State, Counties and Cities. Text before the first
+    state and the page's furniture carry no heading and fall away; in a state's own section the line is a
+    reason.
 
     Raises:
         SourceError: no state's heading is found.
@@ -308,8 +312,8 @@ def _furniture(text: str) -> bool:
 def place_listed(listed: pd.DataFrame, where: Gazetteer) -> pd.DataFrame:
     """Return listed jurisdictions with their true level and county.
 
-    The heading is not always the level: cities that are county-level themselves stand under Cities, and a heading
-    was swapped for one state.
+    The heading is not always the level: cities that are county-level themselves stand under Cities, and a
+    heading was swapped for one state.
 
     Args:
         listed: ``jurisdiction, state, listed_as, note``.
@@ -320,9 +324,12 @@ def place_listed(listed: pd.DataFrame, where: Gazetteer) -> pd.DataFrame:
 
     Example:
         >>> from analysis.panel.sources.jurisdictions import make_gazetteer
-        >>> counties = pd.DataFrame({"county_fips": ["39001"], "state": ["OH"], "county_name": ["Elm County"]})
-        >>> places = pd.DataFrame({"state": ["OH"], "place_name": ["Oak"], "county_fips": ["39001"], "share": [1.0]})
-        >>> listed = pd.DataFrame({"jurisdiction": ["City of Oak"], "state": ["OH"], "listed_as": ["city"], "note": [""]})
+        >>> counties = pd.DataFrame({"county_fips": ["39001"], "state": ["OH"],
+        ...     "county_name": ["Elm County"]})
+        >>> places = pd.DataFrame({"state": ["OH"], "place_name": ["Oak"], "county_fips": ["39001"],
+        ...     "share": [1.0]})
+        >>> listed = pd.DataFrame({"jurisdiction": ["City of Oak"], "state": ["OH"], "listed_as": ["city"],
+        ...     "note": [""]})
         >>> place_listed(listed, make_gazetteer(counties, places))[["level", "county_fips"]].values.tolist()
         [['city', '39001']]
     """
@@ -358,13 +365,14 @@ def _place_listed(name: str, state: str, listed_as: str, where: Gazetteer) -> tu
     return "city", where.place(state, bare) or where.place(state, re.sub(r" City$", "", bare))
 
 
-# --- Secure Communities -----------------------------------------------------------------------------------------
+# --- Secure Communities -------------------------------------------------------------------------------------
 
 
 def read_secure_communities(raw: RawFiles) -> pd.DataFrame:
     """Return the month in which Secure Communities was activated (table ``secure_communities``).
 
-    Rows without a date (Puerto Rico, most of Alaska, retired units) are left out: their activation is unknown.
+    Rows without a date (Puerto Rico, most of Alaska, retired units) are left out: their activation is
+    unknown.
 
     Example:
         >>> read_secure_communities(raw)["county_fips"].is_unique  # doctest: +SKIP
@@ -376,13 +384,15 @@ def read_secure_communities(raw: RawFiles) -> pd.DataFrame:
 def tidy_activation(file: pd.DataFrame) -> pd.DataFrame:
     """Return the activation file as ``county_fips, state, year, month``, on the codes of the 2019 frame.
 
-    Where a retired code and its successor, or New York City's five counties, are both dated, the earliest counts.
+    Where a retired code and its successor, or New York City's five counties, are both dated, the earliest
+    counts.
 
     Raises:
         SourceError: a column is missing.
 
     Example:
-        >>> file = pd.DataFrame({"countyfips": [46113, 1001], "state": ["SD", "AL"], "activation_year": [2011.0, None],
+        >>> file = pd.DataFrame({"countyfips": [46113, 1001], "state": ["SD", "AL"],
+        ...     "activation_year": [2011.0, None],
         ...                      "activation_month": [3.0, None]})
         >>> tidy_activation(file).values.tolist()
         [['46102', 'SD', 2011, 3]]
@@ -419,7 +429,8 @@ def secure_communities_share(activation: pd.DataFrame, years: Iterable[int]) -> 
 
     Example:
         >>> activation = pd.DataFrame({"county_fips": ["01001"], "year": [2012], "month": [10]})
-        >>> secure_communities_share(activation, [2011, 2012, 2013, 2014, 2015])["secure_communities"].tolist()
+        >>> secure_communities_share(activation, [2011, 2012, 2013, 2014,
+        ...     2015])["secure_communities"].tolist()
         [0.0, 0.25, 1.0, 0.9166666666666666, 0.0]
     """
     frame = activation[["county_fips", "year", "month"]].rename(
@@ -433,7 +444,7 @@ def secure_communities_share(activation: pd.DataFrame, years: Iterable[int]) -> 
     return frame.assign(secure_communities=months / 12)[["county_fips", "year", "secure_communities"]]
 
 
-# --- 287(g) agreements ------------------------------------------------------------------------------------------
+# --- 287(g) agreements --------------------------------------------------------------------------------------
 
 
 def read_287g(raw: RawFiles, where: Gazetteer) -> pd.DataFrame:
@@ -449,17 +460,21 @@ def read_287g(raw: RawFiles, where: Gazetteer) -> pd.DataFrame:
 def tidy_agreements(file: pd.DataFrame, where: Gazetteer) -> pd.DataFrame:
     """Return the curated list as ``state, agency, level, county_fips, year``.
 
-    A county's name in the agency's is believed before the list's own code, which is wrong for some; agencies of
-    states keep level ``state`` and have no county, city police have the county that holds most of the city.
+    A county's name in the agency's is believed before the list's own code, which is wrong for some; agencies
+    of states keep level ``state`` and have no county, city police have the county that holds most of the
+    city.
 
     Raises:
         SourceError: a year's column is missing.
 
     Example:
         >>> from analysis.panel.sources.jurisdictions import make_gazetteer
-        >>> counties = pd.DataFrame({"county_fips": ["39001"], "state": ["OH"], "county_name": ["Elm County"]})
-        >>> where = make_gazetteer(counties, pd.DataFrame(columns=["state", "place_name", "county_fips", "share"]))
-        >>> file = pd.DataFrame({"State": ["OHIO"], "County": ["Elm County Sheriff's Office"], "FIPS": ["30051"],
+        >>> counties = pd.DataFrame({"county_fips": ["39001"], "state": ["OH"],
+        ...     "county_name": ["Elm County"]})
+        >>> where = make_gazetteer(counties, pd.DataFrame(columns=["state", "place_name", "county_fips",
+        ...     "share"]))
+        >>> file = pd.DataFrame({"State": ["OHIO"], "County": ["Elm County Sheriff's Office"],
+        ...     "FIPS": ["30051"],
         ...                      **{f"y{year}": ["X" if year == 2012 else None] for year in AGREEMENT_YEARS}})
         >>> tidy_agreements(file, where).values.tolist()
         [['OH', "Elm County Sheriff's Office", 'county', '39001', 2012]]
@@ -495,9 +510,7 @@ def tidy_agreements(file: pd.DataFrame, where: Gazetteer) -> pd.DataFrame:
     return validate(table, "agreements_287g")
 
 
-def _place_agency(
-    state_name: str, agency: str, fips: str, where: Gazetteer
-) -> tuple[str, str, str | None]:
+def _place_agency(state_name: str, agency: str, fips: str, where: Gazetteer) -> tuple[str, str, str | None]:
     state = state_code(state_name)
     if state is None:
         raise SourceError(f"{AGREEMENTS_FILE}: state '{state_name}'", "a state's name")
@@ -544,7 +557,8 @@ def agreements_active(agreements: pd.DataFrame, county_years: pd.DataFrame) -> p
 
 
 def read_287g_roster(raw: RawFiles, where: Gazetteer) -> pd.DataFrame:
-    """Return the department's roster of 287(g) agreements of 18 July 2025 (table ``roster_287g_2025``): current only.
+    """Return the department's roster of 287(g) agreements of 18 July 2025 (table ``roster_287g_2025``):
+    current only.
 
     Example:
         >>> len(read_287g_roster(raw, where))  # doctest: +SKIP
@@ -558,10 +572,14 @@ def tidy_roster(file: pd.DataFrame, where: Gazetteer) -> pd.DataFrame:
 
     Example:
         >>> from analysis.panel.sources.jurisdictions import make_gazetteer
-        >>> counties = pd.DataFrame({"county_fips": ["39001"], "state": ["OH"], "county_name": ["Elm County"]})
-        >>> where = make_gazetteer(counties, pd.DataFrame(columns=["state", "place_name", "county_fips", "share"]))
-        >>> file = pd.DataFrame({"STATE": ["OHIO"], "LAW ENFORCEMENT AGENCY": ["Elm Sheriff"], "TYPE": ["County"],
-        ...                      "COUNTY": ["Elm County"], "SUPPORT TYPE": ["Task Force Model"], "SIGNED": ["2025-06-25 00:00:00"]})
+        >>> counties = pd.DataFrame({"county_fips": ["39001"], "state": ["OH"],
+        ...     "county_name": ["Elm County"]})
+        >>> where = make_gazetteer(counties, pd.DataFrame(columns=["state", "place_name", "county_fips",
+        ...     "share"]))
+        >>> file = pd.DataFrame({"STATE": ["OHIO"], "LAW ENFORCEMENT AGENCY": ["Elm Sheriff"],
+        ...     "TYPE": ["County"],
+        ...                      "COUNTY": ["Elm County"], "SUPPORT TYPE": ["Task Force Model"],
+        ...     "SIGNED": ["2025-06-25 00:00:00"]})
         >>> tidy_roster(file, where)[["county_fips", "signed"]].values.tolist()
         [['39001', '2025-06-25']]
     """
@@ -587,7 +605,7 @@ def tidy_roster(file: pd.DataFrame, where: Gazetteer) -> pd.DataFrame:
     return validate(table.assign(row=np.arange(1, len(table) + 1)), "roster_287g_2025")
 
 
-# --- events -----------------------------------------------------------------------------------------------------
+# --- events -------------------------------------------------------------------------------------------------
 
 
 def make_policy_events(
@@ -599,9 +617,9 @@ def make_policy_events(
 ) -> pd.DataFrame:
     """Return every policy and listing under one contract (table ``policy_events``).
 
-    New York City's five counties become the one area 36998, and rows that say the same of one unit (source, level,
-    county or state, date, direction) become one event; ``rows`` counts them. A city whose government is the
-    county's stands at level county, all others keep level city.
+    New York City's five counties become the one area 36998, and rows that say the same of one unit (source,
+    level, county or state, date, direction) become one event; ``rows`` counts them. A city whose government
+    is the county's stands at level county, all others keep level city.
 
     Args:
         detainer_policies, ddor_2017, federal_lists, state_laws: the tables of that name.
@@ -609,12 +627,13 @@ def make_policy_events(
 
     Returns:
         ``event`` (key), ``definition_source`` (D1, D2, D5, D6, D7, user), ``jurisdiction, state, level,
-        county_fips`` (missing for states), ``direction, date, year, month, precision`` (missing where undated),
-        ``basis, upper_bound, verified, rows, source, source_url, note``.
+        county_fips`` (missing for states), ``direction, date, year, month, precision`` (missing where
+        undated), ``basis, upper_bound, verified, rows, source, source_url, note``.
 
     Example:
-        >>> events = make_policy_events(read_detainer_policies(), read_ddor_2017(), lists, read_state_laws())  # doctest: +SKIP
-        >>> events.query("county_fips == '36998' and definition_source == 'D2'")["date"].tolist()  # doctest: +SKIP
+        >>> events = make_policy_events(read_detainer_policies(), read_ddor_2017(), lists,
+        ...     read_state_laws())  # doctest: +SKIP
+        >>> events[events["county_fips"] == "36998"]["date"].dropna().tolist()  # doctest: +SKIP
         ['2011-11-22', '2013-03-18', '2014-11-14']
     """
     parts = [
@@ -626,7 +645,8 @@ def make_policy_events(
     if user is not None:
         parts.append(user)
     columns = [
-        "definition_source", "jurisdiction", "state", "level", "county_fips", "direction", "date", "year", "month",
+        "definition_source", "jurisdiction", "state", "level", "county_fips", "direction", "date", "year",
+        "month",
         "precision", "basis", "upper_bound", "verified", "source", "source_url", "note",
     ]  # fmt: skip
     events = pd.concat([part.reindex(columns=columns).astype("object") for part in parts], ignore_index=True)

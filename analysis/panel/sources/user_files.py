@@ -16,7 +16,7 @@ import pandas as pd
 
 from analysis.base.codebook import validate
 from analysis.base.errors import SourceError, nearest
-from analysis.base.policy_dates import check_user_policies
+from analysis.base.policy_dates import NEW_YORK_CITY, check_user_policies
 from analysis.panel.sources.geography import (
     STATE_POSTAL,
     apply_fips_changes,
@@ -30,7 +30,6 @@ from analysis.panel.sources.geography import (
     refuse_repeated,
     to_numbers,
 )
-from analysis.panel.sources.jurisdictions import NEW_YORK_CITY
 
 # Texts that statistical packages write for a missing value.
 MISSING = ("", ".", "NA", "NaN", "nan", "None", "<NA>")

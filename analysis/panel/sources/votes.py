@@ -56,7 +56,8 @@ def tidy_votes(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     Example:
         >>> votes = {"democrat": "10", "republican": "15", "NA": "5"}
-        >>> rows = [["2016", "Alabama", "Elm", "1001", "President", name, name, votes[name], "30"] for name in votes]
+        >>> start, rest = ["2016", "Alabama", "Elm", "1001", "President"], ["30"]
+        >>> rows = [[*start, party, party, votes[party], *rest] for party in votes]
         >>> tidy_votes(pd.DataFrame(rows, columns=list(VOTES_COLUMNS)))[0].to_numpy().tolist()
         [['01001', 2016, 10, 15, 30]]
     """

@@ -1,0 +1,61 @@
+"""Do policies that limit immigration detainers change reported crime? The public names of the study.
+
+A study is a chain of plain tables: raw files, tidy tables, panel, design, estimates, figures. The names below are the
+links; each loads its room when it is first used, so that importing the package costs nothing.
+
+Example:
+    >>> import analysis
+    >>> "make_design" in analysis.__all__
+    True
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "Panel": "analysis.base.records",
+    "load_panel": "analysis.panel.build",
+    "load_cities": "analysis.panel.build",
+    "make_panel": "analysis.panel.build",
+    "make_twin": "analysis.panel.twin",
+    "Spec": "analysis.design.spec",
+    "load_spec": "analysis.design.spec",
+    "Design": "analysis.design.design",
+    "make_design": "analysis.design.design",
+    "describe": "analysis.design.words",
+    "definitions_table": "analysis.design.treatment",
+    "treatment_summary": "analysis.design.treatment",
+    "Estimate": "analysis.estimation.estimate",
+    "fit": "analysis.estimation",
+    "aggregate": "analysis.estimation.estimate",
+    "check_estimate": "analysis.estimation.estimate",
+    "match": "analysis.estimation.matched",
+    "group_time": "analysis.estimation.group_time",
+    "balance": "analysis.evidence.checks.balance",
+    "fit_all": "analysis.evidence.runs",
+    "run_specs": "analysis.evidence.runs",
+    "headline": "analysis.evidence.headline",
+    "table": "analysis.report.tables",
+    "event_plot": "analysis.report.figures",
+    "forest_plot": "analysis.report.figures",
+    "love_plot": "analysis.report.figures",
+    "trend_plot": "analysis.report.figures",
+    "map_plot": "analysis.report.maps",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its room."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'analysis' has no attribute '{name}'")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return __all__

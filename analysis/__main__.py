@@ -1,0 +1,253 @@
+"""The command line of the study: one function a verb, each thin."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from analysis.base.errors import StudyError
+
+app = typer.Typer(
+    name="analysis",
+    help="Do policies that limit immigration detainers change reported crime? Panel, estimates, figures, paper, "
+    "from raw files.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+SpecName = Annotated[str, typer.Argument(help="A spec that comes with the study (main, two_way, ...) or a path to a TOML file.")]
+Simulated = Annotated[bool, typer.Option("--simulated", help="Work on the simulated twin, in simulated/, even where real data are at hand.")]
+Force = Annotated[bool, typer.Option("--force", help="Make everything anew, even what nothing has changed for.")]
+
+
+@app.command()
+def reproduce(simulated: Simulated = False, force: Force = False, offline: Annotated[bool, typer.Option("--offline", help="Never download.")] = False) -> None:
+    """Rebuild the whole study and print its answer.
+
+    Raw files, panel, main specs, data/results/estimates.csv, figures, tables, notebooks, paper. Missing raw files are
+    downloaded first. Where they cannot be had, the study runs on its simulated twin in simulated/ and says so on every
+    output. What nothing has changed for is left as it is.
+    """
+    from analysis.base.paths import Paths
+    from analysis.study import Clock, Study, find_source
+    from analysis.study import reproduce as run_all
+
+    clock = Clock()
+    paths = Paths(simulated=True) if simulated else find_source(err.print, fetch_missing=not offline)
+    title = "SIMULATED DATA: the twin, not any place" if paths.simulated else "real data"
+    out.print(f"Rebuilding the study from {title}.\n")
+    with err.status("panel") as status:
+        study = Study(paths, force=force, say=status.update)
+
+        def line(name: str, words: str) -> None:
+            out.print(f"  {name:<12} {clock.lap():6.1f} s  {words}")
+            status.update("next output")
+
+        frame = run_all(study, line)
+    out.print(f"  {'all':<12} {clock.total():6.1f} s\n")
+    from analysis.evidence.headline import headline_text, movement
+
+    out.print(headline_text(frame, movement(study.results, ["violent_ex_rape", "property"])), markup=False)
+
+
+@app.command()
+def fetch() -> None:
+    """Download the raw files that are missing, checking every hash.
+
+    Official address first where it serves the same bytes, then the pinned copy. A broken download resumes; a file
+    appears under its name only when its hash is right. With CRIME_STUDY_DATA set, that folder is checked and never
+    written to. Exit status 1 if a file is still missing.
+    """
+    from analysis.base.paths import Paths
+    from analysis.panel.sources.download import fetch as download
+    from analysis.panel.sources.raw import load_manifest
+
+    report = download(Paths().raw, load_manifest(), console=err)
+    for line in report.summary_lines():
+        out.print(line, markup=False)
+    raise typer.Exit(0 if report.ok else 1)
+
+
+@app.command()
+def verify(simulated: Simulated = False) -> None:
+    """Check environment, raw files, compilations, panel, results, outputs and the paper's numbers.
+
+    One line a check. Exit status 1 if one fails; a check that does not apply here says why.
+    """
+    from analysis.verify import checks
+
+    failed = 0
+    for check in checks(simulated):
+        mark = {"ok": "ok  ", "failed": "FAIL", "skipped": "--  "}[check.state]
+        out.print(f"  {mark}  {check.name:<22} {check.words}", markup=False)
+        failed += check.state == "failed"
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def check(spec: SpecName, simulated: Simulated = False) -> None:
+    """Say in words what a spec would estimate, on how many counties, and what is dropped. Nothing is estimated."""
+    from analysis.design.design import make_design
+    from analysis.design.spec import load_spec
+    from analysis.design.words import describe
+
+    loaded = load_spec(spec)
+    panel = _panel(simulated)
+    out.print(describe(loaded, make_design(panel, loaded.expand()[0])), markup=False)
+    if panel.simulated:
+        out.print("\nSIMULATED DATA: counted on the twin.")
+
+
+@app.command()
+def run(
+    spec: SpecName,
+    to: Annotated[Path, typer.Option("--out", help="Folder for estimates, figures and the one-page summary.")],
+    simulated: Simulated = False,
+) -> None:
+    """Run a spec: estimates.csv, attrition.csv, the standard figures and a one-page summary, into a folder."""
+    from analysis.base.codebook import load_codebook
+    from analysis.design.spec import load_spec
+    from analysis.evidence.results import write_results
+    from analysis.evidence.runs import run_specs
+    from analysis.report.page import write_page
+
+    loaded, panel = load_spec(spec), _panel(simulated)
+    with err.status(loaded.name) as status:
+        runs = run_specs(panel, [loaded], progress=lambda done, n, name: status.update(f"{done}/{n} {name}"), jobs=2)
+    to.mkdir(parents=True, exist_ok=True)
+    write_results(runs.results, to / "estimates.csv")
+    _write_csv(runs.attrition, to / "attrition.csv")
+    files = write_page(loaded, runs, panel, to, load_codebook())
+    for name, reason in runs.failures.itertuples(index=False):
+        err.print(f"{name}: {reason}", markup=False)
+    out.print(f"{loaded.title}\n", markup=False)
+    _print_answers(runs.results)
+    out.print(f"\nWritten to {to}: estimates.csv, attrition.csv, {', '.join(path.name for path in files)}", markup=False)
+    raise typer.Exit(1 if len(runs.failures) == len(runs.runs) else 0)
+
+
+@app.command()
+def compare(
+    left: SpecName,
+    right: Annotated[str, typer.Argument(help="The other spec.")],
+    simulated: Simulated = False,
+) -> None:
+    """Show which keys differ between two specs, and how the answers move."""
+    from analysis.design.spec import load_spec
+    from analysis.evidence.compare import compare as side_by_side
+
+    with err.status("both specs") as status:
+        found = side_by_side(
+            load_spec(left), load_spec(right), _panel(simulated), progress=lambda done, n, name: status.update(f"{done}/{n} {name}"), jobs=2
+        )
+    _print_frame(found.keys, f"Keys that differ: {left} and {right}")
+    out.print()
+    rows = found.answers
+    shown = rows[["variant", "outcome", "unit", "left_estimate", "left_conf_low", "left_conf_high", "right_estimate", "right_conf_low", "right_conf_high", "difference"]]
+    _print_frame(shown.round(2), "Answers, with both ends of each interval; the two rest on overlapping counties")
+
+
+@app.command()
+def make(name: Annotated[str, typer.Argument(help="An output: figure-1, table-2, ..., or all.")], simulated: Simulated = False, force: Force = False) -> None:
+    """Make one output and only what it needs."""
+    from analysis.report.outputs import OUTPUTS, find_output, make_output
+
+    study = _study(simulated)
+    names = list(OUTPUTS) if name == "all" else [find_output(name).name]
+    for one in names:
+        with err.status(one):
+            files = make_output(one, study.context, force=force)
+        out.print(f"{one}: " + ", ".join(path.relative_to(study.paths.root).as_posix() for path in files), markup=False)
+
+
+@app.command()
+def diff(name: Annotated[str, typer.Argument(help="An output such as figure-3.")], simulated: Simulated = False) -> None:
+    """Make an output's numbers anew, beside the committed csv. Exit status 1 if they differ beyond 1e-6."""
+    from analysis.report.outputs import OUTPUTS, difference, find_output
+
+    find_output(name)
+    study = _study(simulated)
+    with err.status(name):
+        rows = difference(name, study.context)
+    if rows.empty:
+        out.print(f"{name}: new numbers equal the committed csv ({OUTPUTS[name].title})", markup=False)
+        raise typer.Exit(0)
+    _print_frame(rows.head(40), f"{name}: {len(rows)} values differ from the committed csv")
+    raise typer.Exit(1)
+
+
+@app.command()
+def trace(name: Annotated[str, typer.Argument(help="An output such as figure-3.")], simulated: Simulated = False) -> None:
+    """Walk from an output back to the raw files it rests on, and their hashes."""
+    from analysis.trace import trace_lines
+
+    for line in trace_lines(name, _study(simulated)):
+        out.print(line, markup=False)
+
+
+def _study(simulated: bool):  # type: ignore[no-untyped-def]
+    from analysis.base.paths import Paths
+    from analysis.study import Study
+
+    return Study(Paths(simulated=simulated or _only_simulated()), say=lambda words: None)
+
+
+def _panel(simulated: bool):  # type: ignore[no-untyped-def]
+    """Return the panel at hand: built real one, else built from raw, else the twin."""
+    return _study(simulated).panel
+
+
+def _only_simulated() -> bool:
+    """Say whether no real panel is built here and no raw file could make one."""
+    from analysis.base.paths import Paths
+    from analysis.panel.sources.raw import have_everything, load_manifest
+
+    paths = Paths()
+    if have_everything(paths.raw, load_manifest()):
+        return False
+    err.print("No raw files here: working on the SIMULATED twin. To have them: python -m analysis fetch")
+    return True
+
+
+def _print_answers(results) -> None:  # type: ignore[no-untyped-def]
+    rows = results[results["estimand"].ne("event_time")]
+    shown = rows[["spec", "estimate", "conf_low", "conf_high", "unit", "n_treated", "n_treated_states", "precision"]]
+    _print_frame(shown.round(2), "Estimates with 95 % intervals")
+
+
+def _print_frame(frame, title: str) -> None:  # type: ignore[no-untyped-def]
+    from analysis.report.words import aligned
+
+    out.print(title, markup=False)
+    out.print(aligned(frame), markup=False)
+
+
+def _write_csv(frame, path: Path) -> None:  # type: ignore[no-untyped-def]
+    from analysis.base.paths import replacing
+
+    with replacing(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def main() -> None:
+    """Run a verb; an error a person can act on is one message, not a traceback."""
+    try:
+        app()
+    except StudyError as error:
+        err.print(f"error: {error}", markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        err.print("interrupted: what was finished is kept; run the same command again to go on")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

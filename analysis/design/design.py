@@ -1,0 +1,531 @@
+"""Panel and spec in, `Design` out: the only thing estimators accept.
+
+A design is a plain table with outcome, treatment, weight and strata already made, and the account of how the
+sample came about. Estimators read it; none of them sees the panel, a policy file or a sample rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from dataclasses import replace as with_fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.base.codebook import Measure, load_codebook
+from analysis.base.errors import SpecError, TableError
+from analysis.base.provenance import Stamp, make_stamp
+from analysis.base.records import Panel
+from analysis.design import sample
+from analysis.design.spec import Spec
+from analysis.design.treatment import Treatment, assign_treatment
+
+PER_100K, PER_10K = 100_000, 10_000
+# Protocol rule 7.
+FEWEST_TREATED, FEWEST_STATES = 20, 6
+BASE_COLUMNS = (
+    "county_fips",
+    "year",
+    "state",
+    "urban_class",
+    "division",
+    "population",
+    "population_baseline",
+    "cohort",
+    "event_time",
+    "treated",
+    "outcome",
+    "weight",
+    "stratum",
+)
+POPULATIONS = {
+    "policed": "offences per {per} residents policed by the agencies that report",
+    "county_population": "offences of all reporting agencies per {per} county residents",
+    "county_agencies": "offences of county agencies per {per} county residents",
+}
+COUNTS = {
+    "policed": "offences recorded by reporting agencies",
+    "county_population": "offences recorded by reporting agencies",
+    "county_agencies": "offences recorded by county agencies",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """One row a county(-year), with outcome, treatment and weight made as the spec says.
+
+    Args:
+        table: sorted by county_fips, year. Columns county_fips, year, state, urban_class, division,
+            population (residents that year), population_baseline (residents in the first year of the
+            window), cohort (Int64, first treated year, which may lie after the window; <NA> never),
+            event_time (Int64; -1 is the last year wholly before adoption, 0 the first treated one; <NA> as
+            cohort), treated (bool: year >= cohort; in a cross-section the treated group), outcome (float, in
+            the spec's scale), weight (float; 1.0 unweighted, else population_baseline), stratum (text: the
+            state where comparison stays within states, else "all"), then the covariates under their names in
+            the spec, then the control policies.
+        spec: the spec it was made under.
+        kind: ``panel`` or ``cross_section``.
+        covariates: covariate columns of ``table``.
+        controls: control columns of ``table``.
+        unit: unit of the outcome, in words.
+        outcome_label: outcome in words.
+        baseline: mean outcome of treated counties before treatment (cross-section: of comparison counties),
+            in ``unit``, weighted as the estimate is.
+        attrition: rule, counties, county_years, treated, dropped; first the panel as given, last what is
+            estimated on.
+        stamp: digests of spec and data, real or simulated.
+        notes: what must be said beside every number.
+    """
+
+    table: pd.DataFrame
+    spec: Spec
+    kind: str
+    covariates: tuple[str, ...]
+    controls: tuple[str, ...]
+    unit: str
+    outcome_label: str
+    baseline: float
+    attrition: pd.DataFrame
+    stamp: Stamp
+    notes: tuple[str, ...]
+
+    def replace(self, changes: Mapping[str, Any]) -> Design:
+        """Return the same sample under a spec whose [estimator] or [inference] differs.
+
+        Args:
+            changes: ``"estimator.key"`` or ``"inference.key"`` (or name, title, status) to value.
+
+        Raises:
+            SpecError: a key that needs a new sample, or a spec that breaks a rule.
+
+        Example:
+            ``design.replace({"estimator.method": "outcome_regression"})``
+        """
+        for key in changes:
+            if key.split(".")[0] not in {"estimator", "inference", "name", "title", "status"}:
+                raise SpecError(
+                    f"design.replace changes {key}, which needs a new sample",
+                    "keys of [estimator] and [inference]",
+                    "make_design(panel, spec.replace(...))",
+                )
+        spec = self.spec.replace(changes)
+        table = self.table.assign(weight=_weights(self.table, spec), stratum=_strata(self.table, spec))
+        standing = set(_derived_notes(self.table, self.spec))
+        notes = [note for note in self.notes if note not in standing]
+        return with_fields(
+            self,
+            table=table,
+            spec=spec,
+            baseline=baseline_mean(table, self.kind),
+            stamp=with_fields(self.stamp, spec=spec.digest),
+            notes=(*notes, *_derived_notes(table, spec)),
+        )
+
+    def counts(self) -> pd.DataFrame:
+        """Return one row with who stands behind the estimate (protocol rule 7).
+
+        Returns:
+            columns treated_counties, comparison_counties, county_years, states_treated (number with a treated
+            county), states_identifying (number of states whose treated counties have something to be
+            compared with: within states those with both arms, otherwise every state with a treated county),
+                identifying_treated
+            (treated counties in them), states_both_arms (number with treated and comparison counties),
+            cohorts, identifying_states (their postal codes).
+        """
+        return pd.DataFrame([_counts(self.table, self.spec)])
+
+    @property
+    def informative(self) -> bool:
+        """False with fewer than 20 treated counties, or treated ones in fewer than six states (protocol
+        rule 7)."""
+        found = _counts(self.table, self.spec)
+        return found["identifying_treated"] >= FEWEST_TREATED and found["states_identifying"] >= FEWEST_STATES
+
+
+def make_design(panel: Panel, spec: Spec) -> Design:
+    """Return the design of a spec on a panel.
+
+    The rules run in one order, each with a line in the attrition table: years; states, counties and classes
+    the spec names; what the treatment definition cannot place; adoption outside the window; transition
+    years; status unknown; population; coverage; a missing outcome, covariate or control; balance.
+
+    Args:
+        panel: see `analysis.base.records.Panel`.
+        spec: one specification; of a spec with a grid its own values are taken, ``spec.expand()`` gives the
+            others.
+
+    Returns:
+        The `Design`.
+
+    Raises:
+        SampleError: a rule took the last treated or the last comparison county.
+        TableError: the panel lacks a column the spec needs.
+
+    Assumes:
+        outcomes of comparison counties tell what treated ones would have shown; the sample is chosen by
+        coverage and population alone, never by the size of an outcome.
+    """
+    spec = spec.base()
+    treatment = assign_treatment(panel, spec)
+    whole_panel = [f"before the sample rules: {note}" for note in treatment.notes]
+    rows = _rows(panel, spec, treatment)
+    rows, lines, notes = _restrict(rows, spec)
+    kind = spec.design.kind
+    table = _design_table(rows, spec)
+    measure = load_codebook().measures[spec.outcome.measure]
+    return Design(
+        table=table,
+        spec=spec,
+        kind=kind,
+        covariates=spec.covariates.names,
+        controls=spec.controls.policies,
+        unit=unit_of(measure, spec.outcome.scale, spec.outcome.build),
+        outcome_label=label_of(measure, spec.outcome.scale),
+        baseline=baseline_mean(table, kind),
+        attrition=sample.attrition(lines),
+        stamp=make_stamp(panel.digest, panel.simulated, spec.digest),
+        notes=tuple(dict.fromkeys([*whole_panel, *notes, *_derived_notes(table, spec)])),
+    )
+
+
+# ----------------------------------------------------------------------------------------------------
+# Pure parts
+# ----------------------------------------------------------------------------------------------------
+
+
+def count_event_time(year: np.ndarray, cohort: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Return event time: 0 in the first treated year, -1 in the last year wholly before adoption.
+
+    A transition year lies between the two and has no row, so the count skips it.
+
+    Args:
+        year: (n,) calendar years.
+        cohort: (n,) first treated year, NaN for never.
+        before: (n,) last year wholly before adoption, NaN for never.
+
+    Returns:
+        (n,) floats, NaN where ``cohort`` is.
+
+    Example:
+        Adoption in June 2014: 2013 is -1, 2015 is 0.
+
+        >>> count_event_time(np.array([2012, 2013, 2015]), np.full(3, 2015.0), np.full(3, 2013.0)).tolist()
+        [-2.0, -1.0, 0.0]
+
+        Adoption on 1 January 2014: no transition year.
+
+        >>> count_event_time(np.array([2013, 2014]), np.full(2, 2014.0), np.full(2, 2013.0)).tolist()
+        [-1.0, 0.0]
+    """
+    return np.where(year >= cohort, year - cohort, year - before - 1.0)
+
+
+def scale_rate(rate: np.ndarray, scale: str) -> np.ndarray:
+    """Return a rate per 100,000 in the spec's scale; the logarithm of zero is missing, never a made-up
+    number.
+
+    Args:
+        rate: (n,) offences per 100,000.
+        scale: ``rate_100k``, ``rate_10k`` or ``log_rate``.
+
+    Example:
+        >>> scale_rate(np.array([0.0, 100.0]), "rate_10k").tolist()
+        [0.0, 10.0]
+        >>> scale_rate(np.array([0.0, 1.0]), "log_rate").tolist()
+        [nan, 0.0]
+    """
+    if scale == "rate_100k":
+        return rate
+    if scale == "rate_10k":
+        return rate * (PER_10K / PER_100K)
+    return np.log(rate, out=np.full(rate.shape, np.nan), where=rate > 0)
+
+
+def unit_of(measure: Measure, scale: str, build: str) -> str:
+    """Return the unit of an outcome in words.
+
+    Example:
+        >>> unit_of(load_codebook().measures["property"], "rate_100k", "policed")
+        'offences per 100,000 residents policed by the agencies that report'
+    """
+    if measure.kind == "direct":
+        return measure.unit
+    if scale == "count":
+        return COUNTS[build]
+    per = f"{PER_10K:,}" if scale == "rate_10k" else f"{PER_100K:,}"
+    words = POPULATIONS[build].format(per=per)
+    return f"log points of {words}" if scale == "log_rate" else words
+
+
+def label_of(measure: Measure, scale: str) -> str:
+    """Return an outcome in words.
+
+    Example:
+        >>> label_of(load_codebook().measures["property"], "log_rate")
+        'Log reported property crime'
+    """
+    if measure.kind == "direct":
+        return measure.label[:1].upper() + measure.label[1:]
+    return f"Log reported {measure.label}" if scale == "log_rate" else f"Reported {measure.label}"
+
+
+def many(number: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    Example:
+        >>> many(1, "state"), many(1200, "treated county")
+        ('1 state', '1,200 treated counties')
+    """
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
+def baseline_mean(table: pd.DataFrame, kind: str) -> float:
+    """Return the mean outcome a change is read against, weighted as the estimate is.
+
+    Args:
+        table: table of a `Design`.
+        kind: in a panel the county-years of treated counties before adoption are averaged; in a
+            cross-section the comparison counties.
+    """
+    if kind == "panel":
+        adopter = table["treated"].groupby(table["county_fips"]).transform("any")
+        rows = table[adopter & ~table["treated"]]
+    else:
+        rows = table[~table["treated"]]
+    weight = rows["weight"].to_numpy()
+    return float(np.average(rows["outcome"].to_numpy(), weights=weight)) if weight.sum() > 0 else float("nan")
+
+
+# ----------------------------------------------------------------------------------------------------
+# Steps
+# ----------------------------------------------------------------------------------------------------
+
+
+def _rows(panel: Panel, spec: Spec, treatment: Treatment) -> pd.DataFrame:
+    source = panel.constant if spec.sample.constant_agencies else panel.table
+    columns = {"county_fips", "year", "state", "urban_class", "division", "population"}
+    measure = load_codebook().measures[spec.outcome.measure]
+    outcome = _outcome_column(measure, spec)
+    coverage = f"coverage_{measure.name}" if measure.kind == "offences" else None
+    covariates = {
+        name: load_codebook().covariate_column(name, spec.covariates.vintage)
+        for name in spec.covariates.names
+    }
+    wanted = [
+        *columns,
+        outcome,
+        *([coverage] if coverage else []),
+        *covariates.values(),
+        *spec.controls.policies,
+    ]
+    absent = sorted(set(wanted) - set(source.columns))
+    if absent:
+        raise TableError(
+            f"the panel lacks {', '.join(absent)}", "the columns of its codebook entry", "data/codebook.toml"
+        )
+    rows = pd.DataFrame({name: source[name] for name in sorted(columns)})
+    raw = source[outcome].to_numpy(dtype=float, na_value=np.nan)
+    rows["recorded"] = raw
+    rows["outcome"] = scale_rate(raw, spec.outcome.scale) if spec.outcome.scale in _RATES else raw
+    if coverage:
+        rows["coverage"] = source[coverage].to_numpy(dtype=float, na_value=np.nan)
+    for name, column in covariates.items():
+        rows[name] = source[column].to_numpy(dtype=float, na_value=np.nan)
+    for name in spec.controls.policies:
+        rows[name] = source[name].to_numpy(dtype=float, na_value=np.nan)
+    rows = rows.merge(_assignment(treatment), on="county_fips", how="left", validate="many_to_one")
+    unplaced = rows["status"].isna()
+    rows["excluded_for"] = rows["excluded_for"].mask(unplaced, "county unknown to the definition")
+    rows["adopts"] = rows["status"].eq("treated").fillna(False).to_numpy(dtype=bool)
+    first = rows.loc[rows["year"].eq(spec.years[0])].set_index("county_fips")["population"]
+    rows["population_baseline"] = rows["county_fips"].map(first).astype(float)
+    return rows.sort_values(["county_fips", "year"], kind="stable").reset_index(drop=True)
+
+
+_RATES = frozenset({"rate_100k", "rate_10k", "log_rate"})
+
+
+def _outcome_column(measure: Measure, spec: Spec) -> str:
+    if measure.kind == "direct":
+        return measure.column
+    if spec.outcome.scale == "count":
+        return f"county_agency_{measure.name}" if spec.outcome.build == "county_agencies" else measure.name
+    return f"rate_{spec.outcome.build}_{measure.name}"
+
+
+def _restrict(rows: pd.DataFrame, spec: Spec) -> tuple[pd.DataFrame, list[sample.Line], list[str]]:
+    asked, comparison = spec.sample, spec.treatment.comparison
+    panel = spec.design.kind == "panel"
+    first, last = spec.years[0], spec.years[-1]
+    start = sample.FIRST_RULE
+    if asked.constant_agencies:
+        start += ", agencies present in every year of 2010-2017"
+    lines = [sample.count(rows, start)]
+    notes: list[str] = []
+
+    def run(rule: Callable[..., sample.Kept], *values: Any) -> None:
+        nonlocal rows
+        kept = rule(rows, *values)
+        sample.require_both_arms(kept, rows, comparison, spec.where)
+        lines.append(kept.line)
+        rows = kept.table
+
+    run(sample.in_years, spec.years)
+    if asked.keep_states:
+        run(sample.in_states, asked.keep_states)
+    if asked.drop_states:
+        run(sample.without_states, asked.drop_states)
+    if asked.drop_counties:
+        run(sample.without_counties, asked.drop_counties)
+    if asked.urban_classes:
+        run(sample.in_classes, asked.urban_classes)
+    for reason in sorted(rows["excluded_for"].dropna().unique()):
+        run(sample.not_excluded, reason)
+    if panel:
+        run(sample.adopts_in_time, last, comparison)
+        run(sample.adopts_after_first, first, spec.treatment.anticipation)
+        run(sample.outside_transition)
+        run(sample.up_to_last_year)
+    run(sample.populous, asked.min_population, first)
+    if asked.min_coverage > 0:
+        run(sample.covered, "coverage", asked.min_coverage)
+    run(sample.present, ["recorded"], "outcome missing")
+    if spec.outcome.scale == "log_rate":
+        run(sample.present, ["outcome"], "log of a zero rate")
+    if spec.covariates.names:
+        run(sample.present, list(spec.covariates.names), "covariate missing")
+    if spec.controls.policies:
+        run(sample.present, list(spec.controls.policies), "control policy missing")
+    if panel:
+        run(sample.balanced, spec.years, asked.balance)
+        run(sample.both_sides)
+    lines.append(sample.count(rows, sample.LAST_RULE))
+    notes += _onset_notes(rows, spec)
+    if spec.outcome.build == "county_agencies" and asked.min_coverage > 0:
+        notes.append(
+            "coverage counts city and county agencies, so that the three rate builds keep the same counties"
+        )
+    return rows, lines, notes
+
+
+def _onset_notes(rows: pd.DataFrame, spec: Spec) -> list[str]:
+    treated = rows[rows["adopts"]].drop_duplicates("county_fips")
+    notes = []
+    bounds = int(treated["upper_bound"].sum())
+    if bounds and spec.treatment.upper_bound_dates == "as_dated":
+        notes.append(f"rule 5: the dates of {bounds} of {len(treated)} treated counties are upper bounds")
+    if spec.design.kind == "panel":
+        between = int((treated["drop_from"].le(spec.years[-1]) & treated["drop_to"].ge(spec.years[0])).sum())
+        if between:
+            notes.append(
+                "rule 5: the years between the last one before any limit and the first treated one "
+                f"are dropped in {many(between, 'treated county')}"
+            )
+    return notes
+
+
+def _design_table(rows: pd.DataFrame, spec: Spec) -> pd.DataFrame:
+    table = rows.copy()
+    year = table["year"].to_numpy(dtype=float)
+    cohort = table["cohort"].to_numpy(dtype=float, na_value=np.nan)
+    before = table["before"].to_numpy(dtype=float, na_value=np.nan)
+    counted = np.where(np.isnan(cohort), np.nan, count_event_time(year, cohort, before))
+    table["event_time"] = pd.array(counted, dtype="Float64").astype("Int64")
+    table["treated"] = year >= cohort if spec.design.kind == "panel" else table["adopts"].to_numpy(dtype=bool)
+    table["weight"] = _weights(table, spec)
+    table["stratum"] = _strata(table, spec)
+    return table[[*BASE_COLUMNS, *spec.covariates.names, *spec.controls.policies]].reset_index(drop=True)
+
+
+def _weights(table: pd.DataFrame, spec: Spec) -> np.ndarray:
+    if spec.estimator.weights == "none":
+        return np.ones(len(table))
+    return table["population_baseline"].to_numpy(dtype=float)
+
+
+def _strata(table: pd.DataFrame, spec: Spec) -> np.ndarray:
+    return (
+        table["state"].to_numpy(dtype=object)
+        if spec.within == "state"
+        else np.full(len(table), "all", dtype=object)
+    )
+
+
+def _counts(table: pd.DataFrame, spec: Spec) -> dict[str, Any]:
+    adopter = table["treated"].groupby(table["county_fips"]).any()
+    counties = table.drop_duplicates("county_fips").set_index("county_fips")
+    cohorts = counties["cohort"]
+    by_state = pd.DataFrame(
+        {"state": counties["state"], "treated": adopter, "cohort": cohorts.where(adopter)}
+    )
+    grouped = by_state.groupby("state")
+    treated, comparison = grouped["treated"].sum(), grouped["treated"].apply(lambda arm: int((~arm).sum()))
+    both = (treated > 0) & (comparison > 0)
+    # Counties of one state that adopt in different years serve each other until the later one adopts.
+    staggered = grouped["cohort"].nunique().gt(1) & (spec.treatment.comparison == "not_yet_treated")
+    within = (both | staggered) if spec.design.kind == "panel" else both
+    identifying = (treated > 0) & (within if spec.within == "state" else True)
+    return {
+        "treated_counties": int(treated.sum()),
+        "comparison_counties": int(comparison.sum()),
+        "county_years": len(table),
+        "states_treated": int((treated > 0).sum()),
+        "states_identifying": int(identifying.sum()),
+        "identifying_treated": int(treated[identifying].sum()),
+        "states_both_arms": int(both.sum()),
+        "cohorts": int(cohorts[adopter].nunique()),
+        "identifying_states": " ".join(treated.index[identifying]),
+    }
+
+
+def _derived_notes(table: pd.DataFrame, spec: Spec) -> list[str]:
+    found = _counts(table, spec)
+    notes = list(spec.notes)
+    adopter = table["treated"].groupby(table["county_fips"]).transform("any")
+    by_state = table.loc[adopter].groupby("state")["county_fips"].nunique()
+    shown = ", ".join(f"{state} {number}" for state, number in by_state.items())
+    notes.append(f"treated counties by state: {shown}")
+    if "CA" in by_state.index:
+        here = many(int(by_state["CA"]), "treated county")
+        notes.append(f"rule 8: with {here} in California; read beside the sample without it")
+    if spec.within == "state":
+        arms = adopter.groupby(table["state"]).agg(["any", "all"])
+        one_arm = arms.index[arms["any"] == arms["all"]]
+        if len(one_arm):
+            alone = table.loc[table["state"].isin(one_arm)]
+            notes.append(
+                f"treated or comparison counties alone in {many(len(one_arm), 'state')}: their "
+                f"{many(alone['county_fips'].nunique(), 'county')} identify nothing within states"
+            )
+    few = []
+    if found["identifying_treated"] < FEWEST_TREATED:
+        few.append(f"{many(found['identifying_treated'], 'treated county')}, fewer than {FEWEST_TREATED}")
+    if found["states_identifying"] < FEWEST_STATES:
+        states = many(found["states_identifying"], "state")
+        few.append(f"treated counties in {states}, fewer than {FEWEST_STATES}")
+    if few:
+        notes.append(f"rule 7: not informative, takes no verdict: {'; '.join(few)}")
+    return notes
+
+
+def _assignment(treatment: Treatment) -> pd.DataFrame:
+    counties = treatment.table
+    cohort = counties["cohort"].astype("Int64")
+    start = counties["drop_from_year"].astype("Int64")
+    earliest = pd.concat([cohort, start], axis=1).min(axis=1).astype("Int64")
+    return pd.DataFrame(
+        {
+            "county_fips": counties["county_fips"],
+            "status": counties["status"],
+            "excluded_for": counties["reason"].where(counties["status"].eq("excluded")),
+            "cohort": cohort,
+            "before": (earliest - 1).where(cohort.notna()),
+            "drop_from": start,
+            "drop_to": counties["drop_to_year"].astype("Int64"),
+            "known_to": counties["last_year"].astype("Int64"),
+            "upper_bound": counties["upper_bound"].astype(bool),
+        }
+    )

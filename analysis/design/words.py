@@ -1,0 +1,245 @@
+"""A spec and its design in words, for people who decide whether to run it."""
+
+from __future__ import annotations
+
+import textwrap
+
+from analysis.base.codebook import load_codebook
+from analysis.design.design import Design, label_of, many, unit_of
+from analysis.design.spec import Spec, is_csv, show
+from analysis.design.treatment import definition_of
+
+WIDTH = 110
+LEAD = 14
+CELL = 60
+ESTIMATOR_WORDS = {
+    "matched_difference": "matched difference",
+    "two_way": "two-way fixed effects",
+    "group_time_att": "group-time effects (Callaway and Sant'Anna)",
+}
+ONSET_WORDS = {
+    (
+        "panel",
+        "first_full_year",
+    ): "treated from the first full year; the adoption year is dropped for that county",
+    ("panel", "adoption_year"): "treated from the adoption year, though most policies begin within it",
+    (
+        "cross_section",
+        "first_full_year",
+    ): "in force on 1 January; counties that adopt during the year are left out",
+    ("cross_section", "adoption_year"): "adopted by the end of the year",
+}
+COMPARISON_WORDS = {
+    "not_yet_treated": "counties not treated so far",
+    "never_treated": "counties never treated",
+}
+BALANCE_WORDS = {
+    "every_year": "present in every year",
+    "all_but_two": "missing in at most two years",
+    "none": "no balance asked",
+}
+WEIGHT_WORDS = {
+    "population_baseline": "weighted by residents in the first year",
+    "none": "every county alike",
+}
+VCOV_WORDS = {
+    "cluster": "errors clustered by {by}",
+    "wild_bootstrap": "wild bootstrap by {by}",
+    "abadie_imbens": "Abadie-Imbens errors, valid if counties were assigned independently",
+}
+
+
+def describe(spec: Spec, design: Design | None = None) -> str:
+    """Return what a spec would estimate, and with a design on how many counties, as plain text.
+
+    Args:
+        spec: as loaded, with its grid.
+        design: of the spec's own values, from ``make_design(panel, spec)``; without one nothing is counted.
+
+    Returns:
+        Lines of at most 110 characters, aligned, with units.
+
+    Example:
+        >>> from analysis.design.spec import load_spec
+        >>> print(describe(load_spec("main")).splitlines()[0])
+        main: Full limits on detainers and reported county crime, 2010-2017
+    """
+    blocks = [_head(spec), _statement(spec)]
+    if design is not None:
+        blocks += [_attrition(design), _result_of_rules(design)]
+    notes = design.notes if design is not None else spec.notes
+    if notes:
+        blocks.append("To be said beside every number\n" + "\n".join(_bullet(note) for note in notes))
+    return "\n\n".join(blocks) + "\n"
+
+
+def compare_specs(left: Spec, right: Spec) -> str:
+    """Return the keys in which two specs differ, as an aligned text table.
+
+    Example:
+        >>> from analysis.design.spec import load_spec
+        >>> main = load_spec("main")
+        >>> print(compare_specs(main, main.replace({"sample.min_coverage": 0.8})))
+        key                  main  main
+        sample.min_coverage  0.9   0.8
+    """
+    found = left.diff(right)
+    if found.empty:
+        return f"{left.name} and {right.name} are the same specification"
+    cells = [
+        [textwrap.shorten(str(cell), CELL, placeholder=" ...") for cell in row] for row in found.to_numpy()
+    ]
+    rows = [["key", left.name, right.name], *cells]
+    key, first = (max(len(row[i]) for row in rows) for i in (0, 1))
+    return "\n".join(f"{row[0]:<{key}}  {row[1]:<{first}}  {row[2]}".rstrip() for row in rows)
+
+
+def _head(spec: Spec) -> str:
+    crossed = 1
+    for _, values in spec.vary:
+        crossed *= len(values)
+    total = len(spec.expand())
+    lines = [f"{spec.name}: {spec.title}"]
+    if total == 1:
+        lines.append(_entry("stands for", "one specification"))
+    else:
+        varied = " x ".join(f"{len(values)} {key}" for key, values in spec.vary) or "its own values"
+        more = f"; {total - crossed} one-offs" if total > crossed else ""
+        lines.append(_entry("stands for", f"{total} specifications: {varied}{more}"))
+    lines.append(_entry("status", spec.status))
+    lines.append(_entry("digest", spec.digest))
+    return "\n".join(lines)
+
+
+def _statement(spec: Spec) -> str:
+    measure = load_codebook().measures[spec.outcome.measure]
+    outcome = (
+        f"{label_of(measure, spec.outcome.scale)}, {unit_of(measure, spec.outcome.scale, spec.outcome.build)}"
+    )
+    treatment, sample = spec.treatment, spec.sample
+    lines = [_entry("outcome", outcome)]
+    what = (
+        "dates of your own"
+        if is_csv(treatment.definition)
+        else definition_of(treatment.definition).description
+    )
+    lines.append(_entry("treatment", f"{treatment.definition}: {what}"))
+    lines.append(_entry("", ONSET_WORDS[spec.design.kind, treatment.onset]))
+    if treatment.upper_bound_dates == "one_year_earlier":
+        lines.append(_entry("", "dates that are upper bounds count one year earlier"))
+    if treatment.anticipation:
+        lines.append(
+            _entry("", f"{treatment.anticipation} year(s) before adoption are left out as anticipation")
+        )
+    where = ", within the same state" if spec.within == "state" else ", anywhere in the sample"
+    lines.append(_entry("comparison", COMPARISON_WORDS[treatment.comparison] + where))
+    lines.append(_entry("sample", _sample_words(spec)))
+    if spec.covariates.names:
+        vintage = spec.covariates.vintage.replace("_", "-")
+        lines.append(_entry("covariates", f"{show(spec.covariates.names)}, vintage {vintage}"))
+    if spec.controls.policies:
+        lines.append(_entry("held constant", show(spec.controls.policies).replace("_", " ")))
+    lines.append(_entry("estimator", _estimator_words(spec)))
+    inference = spec.inference
+    error = VCOV_WORDS[inference.vcov].format(by=inference.by)
+    draws = f", {inference.draws:,} draws, seed {inference.seed}" if inference.draws else ""
+    lines.append(_entry("inference", f"{error}; {100 * inference.level:g} % intervals{draws}"))
+    if not spec.carries_verdict:
+        lines.append(_entry("", "carries no verdict (protocol rules 6 and 12)"))
+    if sample.constant_agencies:
+        lines.append(_entry("", "agencies present in every year of 2010-2017 alone"))
+    return "What would be estimated\n" + "\n".join(lines)
+
+
+def _sample_words(spec: Spec) -> str:
+    sample = spec.sample
+    years = spec.years
+    parts = [f"{years[0]}-{years[-1]}" if len(years) > 1 else str(years[0])]
+    if sample.drop_years:
+        parts.append(f"without {show(sample.drop_years)}")
+    parts.append(f"{sample.min_population:,} residents or more in {years[0]}")
+    if sample.min_coverage > 0:
+        parts.append(f"coverage {100 * sample.min_coverage:g} % or more")
+    if sample.balance:
+        parts.append(BALANCE_WORDS[sample.balance])
+    for words, values in (
+        ("only", sample.keep_states),
+        ("without", sample.drop_states),
+        ("without counties", sample.drop_counties),
+        ("only", sample.urban_classes),
+    ):
+        if values:
+            parts.append(f"{words} {show(values)}")
+    return "; ".join(parts)
+
+
+def _estimator_words(spec: Spec) -> str:
+    estimator = spec.estimator
+    parts = [ESTIMATOR_WORDS.get(estimator.name, estimator.name)]
+    if estimator.method:
+        parts.append(estimator.method.replace("_", " "))
+    if estimator.effects:
+        parts.append(
+            {"county_year": "county and year", "state_by_year": "county and state-by-year"}[estimator.effects]
+        )
+    if estimator.distance:
+        parts.append(f"{estimator.neighbours} nearest by {estimator.distance} distance")
+        parts.append("with replacement" if estimator.replacement else "without replacement")
+        if estimator.exact:
+            parts.append(f"exact on {show(estimator.exact).replace('_', ' ')}")
+        if estimator.caliper:
+            parts.append(f"caliper {estimator.caliper:g} standard deviations")
+        if estimator.bias_adjust:
+            parts.append("bias-adjusted")
+    parts.append(WEIGHT_WORDS[estimator.weights])
+    return "; ".join(parts)
+
+
+def _attrition(design: Design) -> str:
+    table = design.attrition
+    width = max(len("rule"), table["rule"].str.len().max())
+    width = min(width, WIDTH - 48)
+    lines = [f"  {'rule':<{width}}  {'counties':>9}  {'treated':>8}  {'county-years':>13}  {'dropped':>9}"]
+    for row in table.to_dict("records"):
+        rule = textwrap.shorten(row["rule"], width, placeholder=" ...")
+        lines.append(
+            f"  {rule:<{width}}  {row['counties']:>9,}  {row['treated']:>8,}  {row['county_years']:>13,}"
+            f"  {row['dropped']:>9,}"
+        )
+    return "What is left after each rule (dropped: county-years)\n" + "\n".join(lines)
+
+
+def _result_of_rules(design: Design) -> str:
+    found = design.counts().iloc[0]
+    within = design.spec.within == "state"
+    who = (
+        f"{many(found['treated_counties'], 'treated county')} in {many(found['states_treated'], 'state')}, "
+        f"{many(found['comparison_counties'], 'comparison county')}; {found['county_years']:,} county-years"
+    )
+    states = found["identifying_states"] or "no state"
+    identified = f"{many(found['identifying_treated'], 'treated county')} in {states}"
+    lines = [_entry("estimated on", who), _entry("identified by", identified)]
+    if within:
+        lines.append(_entry("", "(within states: those with treated and comparison counties)"))
+    if design.kind == "panel":
+        lines.append(_entry("cohorts", str(found["cohorts"])))
+    before = "treated counties before adoption" if design.kind == "panel" else "comparison counties"
+    lines.append(_entry("baseline", f"{design.baseline:,.4g} {design.unit} ({before})"))
+    if design.stamp.simulated:
+        lines.append(_entry("", "SIMULATED DATA"))
+    return "\n".join(lines)
+
+
+def _entry(word: str, text: str) -> str:
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=f"  {word:<{LEAD}}",
+        subsequent_indent=" " * (LEAD + 2),
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+def _bullet(text: str) -> str:
+    return textwrap.fill(text, WIDTH, initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False)

@@ -1,0 +1,579 @@
+"""The record every estimator returns, what must hold of it, and its aggregation."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.base.errors import SpecError, StudyError
+from analysis.base.provenance import Stamp
+from analysis.design.design import Design
+from analysis.design.spec import Spec
+from analysis.estimation.inference import (
+    cluster_variance,
+    simultaneous_critical_value,
+    t_quantile,
+    two_sided_p,
+)
+
+Array = NDArray[np.float64]
+Over = Literal["post", "event_time", "cohort", "calendar"]
+
+COLUMNS = (
+    "term", "cohort", "time", "event_time", "estimate", "std_error", "statistic", "p_value",
+    "conf_low", "conf_high", "band_low", "band_high", "n_counties", "n_treated",
+)  # fmt: skip
+ESTIMANDS = ("group_time", "event_time", "att", "difference")
+# Fewer treated clusters than this and the cluster-robust variance is not to be read alone (protocol rule 12).
+FEW_TREATED_CLUSTERS = 6
+STATE_OF_PREFIX = {
+    "01": "AL", "02": "AK", "04": "AZ", "05": "AR", "06": "CA", "08": "CO", "09": "CT", "10": "DE",
+    "11": "DC", "12": "FL", "13": "GA", "15": "HI", "16": "ID", "17": "IL", "18": "IN", "19": "IA",
+    "20": "KS", "21": "KY", "22": "LA", "23": "ME", "24": "MD", "25": "MA", "26": "MI", "27": "MN",
+    "28": "MS", "29": "MO", "30": "MT", "31": "NE", "32": "NV", "33": "NH", "34": "NJ", "35": "NM",
+    "36": "NY", "37": "NC", "38": "ND", "39": "OH", "40": "OK", "41": "OR", "42": "PA", "44": "RI",
+    "45": "SC", "46": "SD", "47": "TN", "48": "TX", "49": "UT", "50": "VT", "51": "VA", "53": "WA",
+    "54": "WV", "55": "WI", "56": "WY",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """How errors were computed.
+
+    Args:
+        kind: cluster | abadie_imbens | wild_bootstrap.
+        by: what a cluster is: state | county | none.
+        clusters: number of clusters.
+        df: degrees of freedom of t statistics; infinite for normal ones.
+        level: of intervals and bands.
+        draws: bootstrap draws of bands, or of the wild bootstrap.
+        seed: of the generator.
+    """
+
+    kind: str
+    by: str
+    clusters: int
+    df: float
+    level: float
+    draws: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What an estimator found, with everything needed to re-cluster, re-aggregate and trace it.
+
+    Args:
+        table: one row an estimate; columns ``COLUMNS``. An estimate that could not be made has missing
+            values.
+        vcov: (k, k), row for row with ``table``.
+        influence: (counties, k) contributions to the error, or None: their cluster sums squared, times G / (G
+            - 1), are ``vcov`` where inference is by cluster. A regression's degrees-of-freedom factor is
+            inside.
+        counties: county codes, row for row with ``influence`` and ``treated``.
+        treated: (counties, k) which counties a row rests on: a treated county's weight in it (summed over
+            years), 0 for a comparison county, missing for a county that does not enter. Aggregation averages
+            by its sums.
+        estimand: group_time | event_time | att | difference.
+        outcome: in words.
+        unit: in words.
+        baseline: treated mean before treatment (of comparison counties for a cross-section).
+        reference: event time that is zero by construction; never a row.
+        estimator: its name in specs.
+        inference: how errors were computed.
+        attrition: rule, counties, county_years, treated, dropped.
+        spec: the specification.
+        stamp: digests and versions.
+        notes: every warning raised on the way, and what must be said beside the numbers.
+    """
+
+    table: pd.DataFrame
+    vcov: Array
+    influence: Array | None
+    counties: pd.Index
+    treated: Array
+    estimand: str
+    outcome: str
+    unit: str
+    baseline: float
+    reference: int | None
+    estimator: str
+    inference: Inference
+    attrition: pd.DataFrame
+    spec: Spec
+    stamp: Stamp
+    notes: tuple[str, ...]
+
+    def tidy(self) -> pd.DataFrame:
+        """Return a copy of the table."""
+        return self.table.copy()
+
+    def glance(self) -> pd.DataFrame:
+        """Return one row on the whole estimate; the estimate itself only where there is one."""
+        entered = ~np.isnan(self.treated).all(axis=1)
+        is_treated = np.nan_to_num(self.treated).sum(axis=1) > 0
+        states = treated_states(self)
+        labels = cluster_labels(self.counties, self.inference.by)
+        one = self.table.iloc[0] if len(self.table) == 1 else None
+        numbers = {
+            name: float(one[name]) if one is not None else np.nan
+            for name in ("estimate", "std_error", "conf_low", "conf_high", "p_value")
+        }
+        return pd.DataFrame(
+            {
+                "estimator": [self.estimator],
+                "estimand": self.estimand,
+                "outcome": self.outcome,
+                "unit": self.unit,
+                **numbers,
+                "n_counties": int(entered.sum()),
+                "n_treated": int(is_treated.sum()),
+                "n_comparison": int((entered & ~is_treated).sum()),
+                "treated_states": " ".join(states),
+                "n_treated_states": len(states),
+                "inference": self.inference.kind,
+                "by": self.inference.by,
+                "clusters": self.inference.clusters,
+                "treated_clusters": len(np.unique(labels[is_treated])),
+                "df": self.inference.df,
+                "baseline": self.baseline,
+                "spec": self.stamp.spec,
+                "simulated": self.stamp.simulated,
+            }
+        )
+
+    def summary(self) -> str:
+        """Return the estimate as text for people."""
+        line, level = self.glance().iloc[0], f"{100 * self.inference.level:g} %"
+        by = (
+            ""
+            if self.inference.by == "none"
+            else f" by {self.inference.by} ({self.inference.clusters} clusters)"
+        )
+        parts = [
+            *(["SIMULATED DATA"] if self.stamp.simulated else []),
+            f"{self.estimator}: {self.outcome}",
+            f"in {self.unit}; mean before treatment {self.baseline:.4g}",
+            f"{line['n_treated']} treated and {line['n_comparison']} comparison counties; "
+            f"treated in {line['treated_states'] or 'no state'}",
+            f"errors: {self.inference.kind}{by}; intervals at {level}",
+            "",
+        ]
+        width = max((len(str(term)) for term in self.table["term"]), default=4)
+        parts.append(f"{'term':<{width}}  estimate  std.error  interval")
+        parts += [
+            f"{row['term']:<{width}}  {row['estimate']:8.4g}  {row['std_error']:9.4g}  "
+            f"[{row['conf_low']:.4g}, {row['conf_high']:.4g}]"
+            for _, row in self.table.iterrows()
+        ]
+        parts += ["", *(f"note: {note}" for note in self.notes)]
+        return "\n".join(parts).rstrip() + "\n"
+
+
+def treated_states(estimate: Estimate) -> tuple[str, ...]:
+    """Return the postal codes of the states whose treated counties the estimate rests on, sorted."""
+    is_treated = np.nan_to_num(estimate.treated).sum(axis=1) > 0
+    prefixes = {str(county)[:2] for county in estimate.counties[is_treated]}
+    return tuple(sorted(STATE_OF_PREFIX.get(prefix, prefix) for prefix in prefixes))
+
+
+def cluster_labels(counties: pd.Index, by: str) -> NDArray[np.str_]:
+    """Return each county's cluster: its state's two digits, or itself.
+
+    Example:
+        >>> cluster_labels(pd.Index(["06037", "36998"]), "state").tolist()
+        ['06', '36']
+    """
+    codes = counties.to_numpy(dtype=str)
+    return codes.astype("U2") if by == "state" else codes
+
+
+@contextmanager
+def collecting(notes: list[str], source: str) -> Iterator[None]:
+    """Turn warnings raised inside the block into notes, each once, named by their source.
+
+    Announcements of changes in a library's own code say nothing of the numbers and are left out.
+    """
+    with warnings.catch_warnings(record=True) as raised:
+        warnings.simplefilter("always")
+        for announcement in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
+            warnings.simplefilter("ignore", announcement)
+        yield
+    texts = dict.fromkeys(" ".join(str(warning.message).split()) for warning in raised)
+    notes.extend(f"{source}: {text}" for text in texts)
+
+
+def make_estimate(
+    design: Design,
+    *,
+    rows: pd.DataFrame,
+    counties: pd.Index,
+    influence: Array,
+    treated: Array,
+    estimand: str,
+    reference: int | None,
+    notes: Sequence[str],
+    dropped: Iterable[tuple[str, int, int, int]] = (),
+) -> Estimate:
+    """Return the record of estimates whose errors are cluster-robust.
+
+    Args:
+        design: what was estimated on; unit, label, baseline, attrition, spec, stamp and notes are copied from
+            it.
+        rows: term, cohort, time, event_time, estimate; a missing estimate stays a row.
+        counties: county codes, sorted.
+        influence: (counties, k).
+        treated: (counties, k), see `Estimate`.
+        estimand: of the rows.
+        reference: normalised event time.
+        notes: beside the design's.
+        dropped: lines of attrition that the estimator adds: rule, counties, county_years, treated that
+            remain.
+    """
+    asked = design.spec.inference
+    labels = cluster_labels(counties, asked.by)
+    inference = Inference("cluster", asked.by, 0, np.nan, asked.level, asked.draws, asked.seed)
+    table, vcov, inference = _infer(rows, influence, treated, labels, inference)
+    return record(
+        design,
+        table=table,
+        vcov=vcov,
+        influence=influence,
+        counties=counties,
+        treated=treated,
+        estimand=estimand,
+        reference=reference,
+        inference=inference,
+        notes=[*notes, *_cluster_notes(treated, labels, asked.by)],
+        dropped=dropped,
+    )
+
+
+def record(
+    design: Design,
+    *,
+    table: pd.DataFrame,
+    vcov: Array,
+    influence: Array | None,
+    counties: pd.Index,
+    treated: Array,
+    estimand: str,
+    reference: int | None,
+    inference: Inference,
+    notes: Sequence[str],
+    dropped: Iterable[tuple[str, int, int, int]] = (),
+) -> Estimate:
+    """Return the record of numbers already inferred; what they were estimated on is copied from the
+    design."""
+    return Estimate(
+        table=table,
+        vcov=vcov,
+        influence=influence,
+        counties=counties,
+        treated=treated,
+        estimand=estimand,
+        outcome=design.outcome_label,
+        unit=design.unit,
+        baseline=design.baseline,
+        reference=reference,
+        estimator=design.spec.estimator.name,
+        inference=inference,
+        attrition=_extend(design.attrition, dropped),
+        spec=design.spec,
+        stamp=design.stamp,
+        notes=tuple(dict.fromkeys([*design.notes, *notes])),
+    )
+
+
+def _cluster_notes(treated: Array, labels: NDArray[np.str_], by: str) -> list[str]:
+    count = len(np.unique(labels[np.nan_to_num(treated).sum(axis=1) > 0]))
+    if by == "state" and count < FEW_TREATED_CLUSTERS:
+        return [f"treated counties lie in {count} states: cluster-robust errors are too small with so few"]
+    return []
+
+
+def _infer(
+    rows: pd.DataFrame, influence: Array, treated: Array, labels: NDArray[np.str_], inference: Inference
+) -> tuple[pd.DataFrame, Array, Inference]:
+    """Return the full table, its variance matrix and the inference; clusters no county of which enters are
+    not counted."""
+    entered = ~np.isnan(treated).all(axis=1)
+    g = len(np.unique(labels[entered]))
+    if g < 2:
+        raise StudyError(
+            f"{g} cluster(s) remain, clustered by {inference.by}",
+            "at least two clusters",
+            "sample or inference.by",
+        )
+    inference = replace(inference, clusters=g, df=float(g - 1))
+    vcov = cluster_variance(influence[entered], labels[entered])
+    estimate = rows["estimate"].to_numpy(dtype=float)
+    missing = np.isnan(estimate)
+    vcov[missing, :] = vcov[:, missing] = np.nan
+    critical = t_quantile(inference.level, inference.df)
+    band = simultaneous_critical_value(
+        influence[entered][:, ~missing],
+        labels[entered],
+        inference.level,
+        inference.draws,
+        inference.seed,
+        inference.df,
+    )
+    return tabulate(rows, np.sqrt(np.diag(vcov)), treated, inference.df, critical, band), vcov, inference
+
+
+def tabulate(
+    rows: pd.DataFrame, error: Array, treated: Array, df: float, critical: float, band: float
+) -> pd.DataFrame:
+    """Return the table of an estimate from estimates, standard errors and critical values."""
+    estimate = rows["estimate"].to_numpy(dtype=float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = np.where(error > 0, estimate / error, np.nan)
+    table = pd.DataFrame(
+        {
+            "term": rows["term"].astype("str").to_numpy(),
+            "cohort": rows["cohort"].astype("Int64").array,
+            "time": rows["time"].astype("Int64").array,
+            "event_time": rows["event_time"].astype("Int64").array,
+            "estimate": estimate,
+            "std_error": error,
+            "statistic": statistic,
+            "p_value": two_sided_p(statistic, df),
+            "conf_low": estimate - critical * error,
+            "conf_high": estimate + critical * error,
+            "band_low": estimate - band * error,
+            "band_high": estimate + band * error,
+            "n_counties": (~np.isnan(treated)).sum(axis=0),
+            "n_treated": (np.nan_to_num(treated) > 0).sum(axis=0),
+        }
+    )
+    return table[list(COLUMNS)]
+
+
+def _extend(attrition: pd.DataFrame, dropped: Iterable[tuple[str, int, int, int]]) -> pd.DataFrame:
+    table = attrition
+    for rule, counties, county_years, treated in dropped:
+        before = int(table["county_years"].iloc[-1]) if len(table) else county_years
+        line = {
+            "rule": rule, "counties": counties, "county_years": county_years, "treated": treated,
+            "dropped": before - county_years,
+        }  # fmt: skip
+        table = pd.concat([table, pd.DataFrame([line])], ignore_index=True)
+    return table
+
+
+def aggregate(estimate: Estimate, over: Over = "post") -> Estimate:
+    """Average effects over event times, cohorts, calendar years, or all years after adoption.
+
+    Every average weighs its parts by the treated county-years they rest on (by their baseline population
+    where ``estimator.weights`` says so), so each treated county-year counts once. In a balanced panel these
+    are the cohort shares of Callaway and Sant'Anna, and "post" is their simple average. The error allows for
+    the shares being estimated.
+
+    Args:
+        estimate: of estimand group_time, or event_time for ``over="post"``.
+        over: "event_time" (a row an event time), "post" (one row, event times from 0), "cohort" or "calendar"
+            (a row each, years from adoption on).
+
+    Returns:
+        An Estimate of estimand event_time or att. One that is already so aggregated, or that has a single
+        effect (two-way, matched), comes back as it is for ``over="post"``. Parts that could not be estimated
+        are left out, with a note.
+
+    Raises:
+        SpecError: event times cannot be turned into cohorts or calendar years.
+
+    Source: Callaway and Sant'Anna (2021), Journal of Econometrics 225(2), section 3.2.
+    """
+    if estimate.estimand == over or (over == "post" and estimate.estimand in ("att", "difference")):
+        return estimate
+    if estimate.influence is None or estimate.estimand not in ("group_time", "event_time"):
+        raise SpecError(
+            f"aggregate(over={over!r}) of a {estimate.estimand} estimate", "a group_time or event_time one"
+        )
+    if estimate.estimand == "event_time" and over != "post":
+        raise SpecError(
+            f"aggregate(over={over!r}) of event times",
+            "the group-time effects of group_time(design)",
+            "the call",
+        )
+    table = estimate.table
+    after = (table["event_time"] >= 0).to_numpy(dtype=bool)
+    if over == "event_time":
+        keys = table["event_time"]
+    elif over == "post":
+        keys = pd.Series(np.where(after, 0, -1))
+    else:
+        keys = (table["cohort"] if over == "cohort" else table["time"]).where(after, -1)
+    wanted = sorted(int(k) for k in keys.unique() if over == "event_time" or k != -1)
+    if not wanted:
+        raise StudyError(
+            "no effect after adoption to average", "treated counties observed after adoption", "sample.years"
+        )
+    parts = [_average(estimate, (keys == key).to_numpy(dtype=bool)) for key in wanted]
+    names = {"event_time": "event_time", "cohort": "cohort", "calendar": "time"}
+    rows = pd.DataFrame(
+        {
+            "term": ["post"] if over == "post" else [f"{names[over]}={key}" for key in wanted],
+            "cohort": wanted if over == "cohort" else pd.NA,
+            "time": wanted if over == "calendar" else pd.NA,
+            "event_time": wanted if over == "event_time" else pd.NA,
+            "estimate": [part[0] for part in parts],
+        }
+    )
+    influence = np.column_stack([part[1] for part in parts])
+    treated = np.column_stack([part[2] for part in parts])
+    labels = cluster_labels(estimate.counties, estimate.inference.by)
+    new_table, vcov, inference = _infer(rows, influence, treated, labels, estimate.inference)
+    return replace(
+        estimate,
+        table=new_table,
+        vcov=vcov,
+        influence=influence,
+        treated=treated,
+        inference=inference,
+        estimand="event_time" if over == "event_time" else "att",
+        reference=estimate.reference if over == "event_time" else None,
+        notes=tuple(dict.fromkeys([*estimate.notes, *_aggregation_notes(estimate, after, over)])),
+    )
+
+
+def _average(estimate: Estimate, chosen: NDArray[np.bool_]) -> tuple[float, Array, Array]:
+    """Return the average of the chosen rows, its influence and its treated weights, (counties,) each."""
+    assert estimate.influence is not None
+    effects = estimate.table["estimate"].to_numpy(dtype=float)
+    use = chosen & ~np.isnan(effects)
+    if not use.any():
+        nothing = np.full(len(estimate.counties), np.nan)
+        return np.nan, nothing, nothing
+    members = estimate.treated[:, use]
+    weight = np.nan_to_num(members)
+    sizes = weight.sum(axis=0)
+    total = sizes.sum()
+    average = float(effects[use] @ sizes / total)
+    # The second term is the error of the shares: a county that is treated where effects are large pulls the
+    # average up.
+    influence = estimate.influence[:, use] @ (sizes / total) + weight @ (effects[use] - average) / total
+    entered = ~np.isnan(members).all(axis=1)
+    return average, influence, np.where(entered, weight.sum(axis=1), np.nan)
+
+
+def _aggregation_notes(estimate: Estimate, after: NDArray[np.bool_], over: str) -> list[str]:
+    missing = estimate.table["estimate"].isna().to_numpy()
+    if over != "event_time":
+        missing = missing & after
+    counted = (
+        "their population in the baseline year" if estimate.spec.estimator.weights != "none" else "one each"
+    )
+    notes = [f"averages weigh treated county-years ({counted}); errors allow for estimated shares"]
+    if missing.any():
+        notes.append(
+            f"{int(missing.sum())} of {len(missing)} {estimate.estimand} effects are missing, in no average"
+        )
+    return notes
+
+
+def recluster(estimate: Estimate, by: Literal["state", "county"]) -> Estimate:
+    """Return the estimate with errors clustered by another unit, from its influence.
+
+    Raises:
+        SpecError: the estimate carries no influence, or its errors are not by cluster.
+    """
+    if estimate.influence is None or estimate.inference.kind != "cluster":
+        raise SpecError(
+            f"recluster of {estimate.inference.kind} errors",
+            "an estimate with errors by cluster",
+            "inference",
+        )
+    labels = cluster_labels(estimate.counties, by)
+    asked = replace(estimate.inference, by=by)
+    table, vcov, inference = _infer(estimate.table, estimate.influence, estimate.treated, labels, asked)
+    return replace(estimate, table=table, vcov=vcov, inference=inference)
+
+
+def check_estimate(estimate: Estimate, tolerance: float = 1e-9) -> None:
+    """Raise StudyError unless everything that must hold of an Estimate does.
+
+    Columns and their order; ``vcov`` square, symmetric, positive semidefinite on estimated rows, its diagonal
+    the squared standard errors; ``influence`` and ``treated`` shaped (counties, k) and reproducing ``vcov``
+    and the counts where errors are by cluster; the reference never a row; intervals around estimates and
+    bands around intervals; missing rows missing throughout, with a note.
+    """
+    table, k = estimate.table, len(estimate.table)
+
+    def hold(condition: object, claim: str) -> None:
+        if not bool(condition):
+            raise StudyError(f"estimate of {estimate.estimator}: not true that {claim}")
+
+    hold(tuple(table.columns) == COLUMNS, f"columns are {', '.join(COLUMNS)}")
+    hold(k > 0, "there is a row")
+    hold(table["term"].is_unique, "terms are unique")
+    hold(estimate.estimand in ESTIMANDS, f"the estimand is one of {', '.join(ESTIMANDS)}")
+    hold(estimate.vcov.shape == (k, k), "vcov is square and as long as the table")
+    hold(estimate.treated.shape == (len(estimate.counties), k), "treated is (counties, rows)")
+    hold(
+        estimate.counties.is_unique and estimate.counties.is_monotonic_increasing,
+        "counties are unique and sorted",
+    )
+    missing = table["estimate"].isna().to_numpy()
+    numbers = table[list(COLUMNS[4:12])].to_numpy(dtype=float)
+    hold(np.isnan(numbers[missing]).all(), "a missing estimate has a missing error")
+    hold(not missing.any() or estimate.notes, "a missing estimate has a note")
+    present = estimate.vcov[np.ix_(~missing, ~missing)]
+    hold(np.isfinite(present).all(), "vcov is finite for estimated rows")
+    scale = max(float(np.abs(present).max(initial=0)), 1e-300)
+    hold(np.abs(present - present.T).max(initial=0) <= tolerance * scale, "vcov is symmetric")
+    if present.size:
+        hold(np.linalg.eigvalsh(present).min() >= -1e-8 * scale * k, "vcov is positive semidefinite")
+    errors = table["std_error"].to_numpy(dtype=float)[~missing]
+    hold(
+        np.allclose(errors**2, np.diag(present), rtol=1e-8, atol=0),
+        "standard errors are the root of vcov's diagonal",
+    )
+    hold(
+        (table["n_counties"] == (~np.isnan(estimate.treated)).sum(axis=0)).all(), "n_counties counts counties"
+    )
+    hold(
+        (table["n_treated"] == (np.nan_to_num(estimate.treated) > 0).sum(axis=0)).all(),
+        "n_treated counts treated",
+    )
+    if estimate.reference is not None:
+        hold(
+            not (table["event_time"] == estimate.reference).fillna(False).any(), "the reference is not a row"
+        )
+    sure = table[~missing]
+    hold((sure["conf_low"].fillna(-np.inf) <= sure["estimate"]).all(), "the interval's low end is below")
+    hold((sure["conf_high"].fillna(np.inf) >= sure["estimate"]).all(), "the interval's high end is above")
+    wide = tolerance * (1 + sure["estimate"].abs())
+    hold(
+        (sure["band_low"].fillna(-np.inf) <= sure["conf_low"].fillna(np.inf) + wide).all(),
+        "the band holds the interval",
+    )
+    hold(
+        (sure["band_high"].fillna(np.inf) >= sure["conf_high"].fillna(-np.inf) - wide).all(),
+        "the band holds it",
+    )
+    if estimate.influence is not None:
+        hold(estimate.influence.shape == (len(estimate.counties), k), "influence is (counties, rows)")
+        hold(np.isfinite(estimate.influence[:, ~missing]).all(), "influence is finite")
+        outside = np.isnan(estimate.treated[:, ~missing])
+        hold((estimate.influence[:, ~missing][outside] == 0).all(), "counties outside a row do not move it")
+    if estimate.inference.kind in ("cluster", "wild_bootstrap"):
+        hold(estimate.influence is not None, "errors by cluster come with influence")
+        assert estimate.influence is not None
+        entered = ~np.isnan(estimate.treated).all(axis=1)
+        labels = cluster_labels(estimate.counties, estimate.inference.by)[entered]
+        again = cluster_variance(estimate.influence[entered][:, ~missing], labels)
+        hold(np.allclose(again, present, rtol=1e-8, atol=1e-12 * scale), "influence reproduces vcov")
+        hold(estimate.inference.clusters == len(np.unique(labels)), "clusters are counted")
+        hold(estimate.inference.df == estimate.inference.clusters - 1, "df is clusters less one")
+    hold(0 < estimate.inference.level < 1, "the level is a share")
+    hold(estimate.stamp.spec in ("", estimate.spec.digest), "the stamp is that of the spec")

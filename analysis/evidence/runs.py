@@ -1,0 +1,252 @@
+"""A list of specifications run on one panel: each becomes estimates, or a row that says why not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from analysis.base.errors import SpecError, StudyError, nearest
+from analysis.base.records import Panel
+from analysis.design.design import Design, make_design
+from analysis.design.spec import Spec
+from analysis.estimation import aggregate, fit
+from analysis.estimation.estimate import Estimate
+from analysis.evidence.first_stage import declined_per_10k
+from analysis.evidence.results import Found, results_frame
+
+Progress = Callable[[int, int, str], None]
+# Sections that decide who is in the sample; the others need no new design.
+SAMPLE_SECTIONS = ("design", "outcome", "treatment", "sample", "covariates", "controls")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One specification and what came of it.
+
+    Args:
+        spec: without a grid.
+        estimates: by what they average over: ``post`` (one effect), and ``event_time`` where the estimator has it.
+        attrition: of the design and the estimator.
+        treated_states: postal codes of all states with treated areas in the sample.
+        declined_per_10k: declined detainers per 10,000 residents of the treated areas in 2014.
+        failure: why there are no estimates, or "".
+    """
+
+    spec: Spec
+    estimates: Mapping[str, Estimate]
+    attrition: pd.DataFrame
+    treated_states: tuple[str, ...]
+    declined_per_10k: float
+    failure: str
+
+    def found(self) -> Iterator[Found]:
+        """Yield what goes into the table of results: the one effect first, then event times."""
+        if self.failure:
+            yield Found(self.spec, None, failure=self.failure)
+        for over in ("post", "event_time"):
+            if over in self.estimates:
+                yield Found(self.spec, self.estimates[over], self.treated_states, self.declined_per_10k)
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Runs in the order asked for, and all their estimates as one table."""
+
+    runs: tuple[Run, ...]
+    results: pd.DataFrame = field(repr=False)
+
+    def __getitem__(self, name: str) -> Run:
+        """Return the run of a spec by its full name."""
+        for run in self.runs:
+            if run.spec.name == name:
+                return run
+        known = [run.spec.name for run in self.runs]
+        raise SpecError(f"no run '{name}'{nearest(name, known)}", f"one of the {len(known)} specs run")
+
+    def estimate(self, name: str, over: str = "post") -> Estimate:
+        """Return an estimate of a spec, averaged over ``post`` or kept by ``event_time``.
+
+        Raises:
+            SpecError: no such spec, it failed, or its estimator has no such estimate.
+        """
+        run = self[name]
+        if over not in run.estimates:
+            reason = run.failure or f"{run.spec.estimator.name} gives {', '.join(run.estimates)}"
+            raise SpecError(f"'{name}' has no estimate over '{over}': {reason}")
+        return run.estimates[over]
+
+    @property
+    def attrition(self) -> pd.DataFrame:
+        """Attrition of every run: spec, then rule, counties, county_years, treated, dropped."""
+        parts = [run.attrition.assign(spec=run.spec.name) for run in self.runs if len(run.attrition)]
+        if not parts:
+            return pd.DataFrame(columns=["spec", "rule", "counties", "county_years", "treated", "dropped"])
+        table = pd.concat(parts, ignore_index=True)
+        return table[["spec", *(c for c in table.columns if c != "spec")]]
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """Specs that could not be estimated, with the reason."""
+        rows = [(run.spec.name, run.failure) for run in self.runs if run.failure]
+        return pd.DataFrame(rows, columns=["spec", "failure"])
+
+
+def run_spec(panel: Panel, spec: Spec, design: Design | None = None) -> Run:
+    """Return the run of one specification; an error a user can act on becomes its ``failure``.
+
+    Args:
+        panel: see `analysis.base.records.Panel`.
+        spec: without a grid.
+        design: made before from the same sample, or None.
+    """
+    try:
+        made = make_design(panel, spec) if design is None else design
+        fitted = fit(made)
+        estimates = {"post": aggregate(fitted, over="post")}
+        if fitted.estimand == "event_time":
+            estimates["event_time"] = fitted
+    except (StudyError, np.linalg.LinAlgError) as error:
+        return Run(spec, {}, pd.DataFrame(), (), float("nan"), " ".join(str(error).split()))
+    except Exception as error:
+        # A fault of ours, not of the spec: it stops the run, and says where.
+        error.add_note(f"while running the spec '{spec.name}'")
+        raise
+    post = estimates["post"]
+    treated = post.counties[np.nan_to_num(post.treated).sum(axis=1) > 0]
+    adopters = made.table.loc[made.table["treated"], "state"]
+    return Run(
+        spec=spec,
+        estimates=estimates,
+        attrition=fitted.attrition,
+        treated_states=tuple(sorted(adopters.unique())),
+        declined_per_10k=declined_per_10k(panel.table, treated),
+        failure="",
+    )
+
+
+def run_specs(panel: Panel, specs: Iterable[Spec], *, progress: Progress | None = None, jobs: int = 1) -> Runs:
+    """Run every specification that some specs stand for.
+
+    Specifications that share a sample share one design. Results do not depend on ``jobs``.
+
+    Args:
+        panel: see `analysis.base.records.Panel`.
+        specs: each with or without a grid; grids are expanded in order.
+        progress: called with (done, all, name) after each specification.
+        jobs: processes; each gets the panel once.
+
+    Returns:
+        `Runs`, in the order of the specs, failed ones included.
+
+    Raises:
+        SpecError: two specifications have one name.
+    """
+    asked = [one for spec in specs for one in (spec.expand() if spec.vary or spec.also else (spec,))]
+    names = [spec.name for spec in asked]
+    again = sorted({name for name in names if names.count(name) > 1})
+    if again:
+        raise SpecError(f"two specifications are named '{again[0]}'", "a name for each", "the specs")
+    batches: dict[str, list[int]] = {}
+    for at, spec in enumerate(asked):
+        batches.setdefault(sample_key(spec), []).append(at)
+    groups = list(batches.values())
+    done: dict[int, Run] = {}
+
+    def take(group: Sequence[int], runs: Sequence[Run]) -> None:
+        for at, run in zip(group, runs, strict=True):
+            done[at] = run
+            if progress is not None:
+                progress(len(done), len(asked), run.spec.name)
+
+    if jobs <= 1 or len(groups) == 1:
+        for group in groups:
+            for at, run in zip(group, run_batch(panel, [asked[at] for at in group]), strict=False):
+                take([at], [run])
+    else:
+        with ProcessPoolExecutor(jobs, initializer=_hold, initargs=(panel,)) as pool:
+            waiting = {pool.submit(_run_held, [asked[at] for at in group]): group for group in groups}
+            for future in as_completed(waiting):
+                take(waiting[future], future.result())
+    runs = tuple(done[at] for at in range(len(asked)))
+    return Runs(runs, results_frame(found for run in runs for found in run.found()))
+
+
+def fit_all(panel: Panel, specs: Iterable[Spec], *, progress: Progress | None = None, jobs: int = 1) -> list[Estimate]:
+    """Return one estimate a specification, each with its one effect, in the order of the specs.
+
+    Args:
+        panel: see `analysis.base.records.Panel`.
+        specs: with or without grids.
+        progress: see `run_specs`.
+        jobs: processes.
+
+    Raises:
+        StudyError: a specification cannot be estimated; `run_specs` keeps such ones as rows instead.
+    """
+    runs = run_specs(panel, specs, progress=progress, jobs=jobs)
+    for run in runs.runs:
+        if run.failure:
+            raise StudyError(f"'{run.spec.name}': {run.failure}", "a specification that can be estimated", run.spec.where)
+    return [run.estimates["post"] for run in runs.runs]
+
+
+def run_batch(panel: Panel, specs: Sequence[Spec]) -> Iterator[Run]:
+    """Yield the runs of specifications that share a sample, making its design once.
+
+    A design is kept only while it is the whole story: a spec it cannot be turned into gets its own.
+    """
+    design: Design | None = None
+    for spec in specs:
+        if design is not None:
+            design = _turned(design, spec)
+        if design is None:
+            try:
+                design = make_design(panel, spec)
+            except StudyError:
+                yield run_spec(panel, spec)
+                continue
+        yield run_spec(panel, spec, design)
+
+
+def sample_key(spec: Spec) -> str:
+    """Return a text that two specifications share when they share a sample.
+
+    Example:
+        >>> from analysis.design.spec import load_spec
+        >>> main = load_spec("main")
+        >>> sample_key(main) == sample_key(main.replace({"estimator.method": "outcome_regression"}))
+        True
+        >>> sample_key(main) == sample_key(main.replace({"outcome.measure": "property"}))
+        False
+    """
+    plain = spec.to_dict()
+    return json.dumps([spec.folder, *(plain[section] for section in SAMPLE_SECTIONS)], sort_keys=True, default=str)
+
+
+def _turned(design: Design, spec: Spec) -> Design | None:
+    """Return the design under another spec of the same sample, or None where it is not the same in the end."""
+    changes = {"name": spec.name, "title": spec.title, "status": spec.status}
+    plain = spec.to_dict()
+    for section in ("estimator", "inference"):
+        changes |= {f"{section}.{key}": value for key, value in plain[section].items()}
+    try:
+        turned = design.replace(changes)
+    except StudyError:
+        return None
+    return turned if turned.spec == spec else None
+
+
+_PANEL: list[Panel] = []
+
+
+def _hold(panel: Panel) -> None:
+    _PANEL[:] = [panel]
+
+
+def _run_held(specs: list[Spec]) -> list[Run]:
+    return list(run_batch(_PANEL[0], specs))

@@ -1,0 +1,174 @@
+"""Contracts of the frames figures, tables and paper numbers are made from.
+
+Figure and table of one claim read the same frame. `require` refuses a frame that lacks a column, so that a
+renamed column upstream stops the output that needs it and is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.base.errors import TableError, nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Columns a frame must hold, each with its meaning and unit.
+
+    Args:
+        name: name of the frame in the output context.
+        columns: column to meaning.
+    """
+
+    name: str
+    columns: Mapping[str, str]
+
+
+MOVEMENT = Frame(
+    "movement",
+    {
+        "measure": "outcome measure of the codebook",
+        "definition": "treatment definition",
+        "build": "rate build: policed, county_population, county_agencies",
+        "california": "in, out or only",
+        "comparison": "between (across states), within (within states) or matched",
+        "percent": "estimate in per cent of the mean before adoption",
+        "percent_low": "lower interval end, likewise",
+        "percent_high": "upper interval end, likewise",
+        "n_treated": "treated areas",
+        "n_states": "states that identify the estimate",
+        "precision": "equivalent to zero, different from zero, inconclusive, not informative, or ''",
+        "spec": "name of the specification",
+    },
+)
+
+HEADLINE = Frame(
+    "headline",
+    {
+        "claim": "first_stage, or the name of a published claim",
+        "published": "True for the row that holds the published figure",
+        "label": "row label: the study, or the definition in words",
+        "definition": "treatment definition, '' for a published row",
+        "measure": "outcome measure",
+        "comparison": "between, within or matched; '' for a published row",
+        "estimate": "in `unit`; missing where a study states a direction or a null and no size",
+        "conf_low": "lower interval end; missing where no uncertainty was published",
+        "conf_high": "upper interval end; missing where no uncertainty was published",
+        "unit": "unit in words",
+        "n_treated": "treated areas; missing where unknown",
+        "n_comparison": "comparison areas; missing where unknown",
+        "n_states": "states that identify the estimate; missing where unknown",
+        "states_identifying": "their postal codes",
+        "precision": "equivalent to zero, different from zero, inconclusive, not informative, or ''",
+        "agreement": "agreement with the published figure, in words, or ''",
+        "verdict": "consistent, not consistent, inconclusive, not informative, no verdict, or '' (published)",
+        "level": "confidence level",
+        "percent_low": "lower interval end in per cent of the mean before adoption",
+        "percent_high": "upper interval end, likewise",
+        "comparability": "what is and is not shared with the published estimate, in words",
+    },
+)
+
+FIRST_STAGE = Frame(
+    "first_stage",
+    {
+        "definition": "treatment definition",
+        "measure": "declined_detainers or decline_share",
+        "comparison": "between or within",
+        "california": "in or out",
+        "window": "outcome years",
+        "estimate": "in `unit`",
+        "conf_low": "lower interval end",
+        "conf_high": "upper interval end",
+        "unit": "unit in words",
+        "n_treated": "treated areas",
+        "n_comparison": "comparison areas",
+        "n_states": "states that identify the estimate",
+        "informative": "False below 20 treated areas or six states",
+    },
+)
+
+BALANCE = Frame(
+    "balance",
+    {
+        "covariate": "name in the spec",
+        "sample": "before or after (the match)",
+        "mean_treated": "in the covariate's unit",
+        "mean_comparison": "in the covariate's unit",
+        "standardized_mean_difference": "difference over the treated standard deviation before the match",
+        "n_treated": "treated areas",
+        "n_comparison": "comparison areas (distinct, after the match)",
+    },
+)
+
+STATUS = Frame(
+    "status",
+    {
+        "definition": "treatment definition",
+        "county_fips": "area, five characters",
+        "state": "postal code",
+        "status": "treated, comparison or excluded",
+        "reason": "why, in words",
+        "cohort": "first fully treated year; missing if never treated or undated",
+    },
+)
+
+ATTRITION = Frame(
+    "attrition",
+    {
+        "spec": "name of the spec",
+        "rule": "sample rule",
+        "counties": "areas left",
+        "county_years": "area-years left",
+        "treated": "treated areas left",
+        "dropped": "area-years dropped by the rule",
+    },
+)
+
+TOTALS = Frame(
+    "totals",
+    {
+        "year": "calendar year",
+        "benchmark": "which published table the total is from",
+        "violent_agencies": "violent offences of the agencies in the panel",
+        "violent_total": "the FBI's own total",
+        "violent_share": "agencies over total",
+        "property_agencies": "property offences of the agencies in the panel",
+        "property_total": "the FBI's own total",
+        "property_share": "agencies over total",
+    },
+)
+
+CONTRACTS = {
+    frame.name: frame for frame in (MOVEMENT, HEADLINE, FIRST_STAGE, BALANCE, STATUS, ATTRITION, TOTALS)
+}
+
+
+def require(table: pd.DataFrame, contract: Frame) -> pd.DataFrame:
+    """Return the table unchanged if it holds every column of the contract.
+
+    Args:
+        table: the frame handed in; further columns are welcome.
+        contract: what it must hold.
+
+    Raises:
+        TableError: a column is absent; the message names the nearest one present.
+
+    Example:
+        >>> require(pd.DataFrame({"spec": ["main"]}), ATTRITION)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        analysis.base.errors.TableError: frame attrition lacks rule...
+    """
+    absent = [column for column in contract.columns if column not in table]
+    if absent:
+        hint = nearest(absent[0], [str(column) for column in table.columns])
+        raise TableError(
+            f"frame {contract.name} lacks {', '.join(absent)}{hint}",
+            "the columns of its contract",
+            f"analysis/report/frames.py ({contract.name}) or the step that makes it",
+        )
+    return table

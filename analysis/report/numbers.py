@@ -1,0 +1,566 @@
+"""Every number the paper prints, generated: one key a number, with text, value, unit and its output.
+
+The paper's text holds keys, never digits. `check_claims` reads the text and fails when a sentence carries a
+number that
+is not generated, or that no entry of the claims list ties to an output.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.base.errors import StudyError, TableError, nearest
+from analysis.base.paths import replacing
+from analysis.base.provenance import canonical_json
+from analysis.evidence.headline import FIRST_STAGE, exclusion
+from analysis.report import figures, tables, words
+from analysis.report.outputs import (
+    OUTPUTS,
+    TREND_COVERAGE,
+    TREND_DEFINITION,
+    TREND_YEARS,
+    Context,
+    event_studies,
+    movement_rows,
+)
+
+SAY = "say:"
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One number (or generated phrase) of the paper.
+
+    Args:
+        text: as printed.
+        value: the number itself, or None for a phrase.
+        unit: in words.
+        output: the registered output it stands in.
+    """
+
+    text: str
+    value: float | None
+    unit: str
+    output: str
+
+
+class _Book:
+    """Collects numbers under keys; a key given twice is an error."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, Number] = {}
+
+    def put(self, key: str, text: str, value: Any, unit: str, output: str) -> None:
+        if key in self.numbers:
+            raise StudyError(f"paper number '{key}' made twice", "one value a key", "the frame it comes from")
+        if output not in OUTPUTS:
+            raise StudyError(f"paper number '{key}' names output '{output}'", "a registered output")
+        plain = None if value is None or words.is_missing(value) else float(value)
+        self.numbers[key] = Number(text, plain, unit, output)
+
+    def count(self, key: str, value: Any, unit: str, output: str) -> None:
+        self.put(key, words.count(value), value, unit, output)
+
+    def phrase(self, key: str, text: str, output: str) -> None:
+        self.put(SAY + key, text, None, "words", output)
+
+
+# --------------------------------------------------------------------------------------------------------
+# Sentences
+# --------------------------------------------------------------------------------------------------------
+
+
+def headline_sentence(rows: pd.DataFrame) -> str:
+    """Return this study's rows of one definition and comparison as text that holds whatever the numbers are.
+
+    Args:
+        rows: rows under the contract ``headline``, one an outcome, none of them published.
+
+    Example:
+        >>> row = {"label": "Documented full decline", "measure_label": "property crime", "level": 0.95,
+        ...        "comparison": "within", "unit": "per 100,000", "estimate": 4.2, "conf_low": -10.0,
+        ...        "conf_high": 18.4, "percent_low": -1.0, "percent_high": 1.8, "n_treated": 60,
+        ...        "n_comparison": 820, "n_states": 9, "verdict": "inconclusive", "agreement": ""}
+        >>> print(headline_sentence(pd.DataFrame([row])).split(":")[0])
+        Documented full decline, within states (60 treated and 820 comparison areas; 9 states identify)
+    """
+    first = rows.iloc[0]
+    across = words.COMPARISONS.get(str(first["comparison"]), str(first["comparison"]))
+    counts = {name: words.span(rows[name]) for name in ("n_treated", "n_comparison", "n_states")}
+    head = (
+        f"{first['label']}, {across} ({counts['n_treated']} treated and {counts['n_comparison']} comparison "
+        f"areas; {counts['n_states']} states identify)"
+    )
+    points = []
+    for r in rows.to_dict("records"):
+        places = words.digits_for(r["estimate"], r["conf_low"], r["conf_high"])
+        verdict = words.verdict_words(r)
+        mark = f" ({verdict})" if verdict else ""
+        size = words.number(r["estimate"], places, sign=True)
+        points.append(f"{r['measure_label']} {size if size != words.MISSING else 'not estimated'}{mark}")
+    ends = rows[rows["conf_low"].notna() & rows["conf_high"].notna()]
+    text = f"{head}: {', '.join(points)}, in {first['unit']}"
+    return f"{text}; {exclusion(ends)}." if len(ends) else f"{text}."
+
+
+def published_sentence(row: Mapping[Any, Any]) -> str:
+    """Return a published row as words: its size and error if it has them, and that it has none if not.
+
+    Example:
+        >>> row = {"label": "A study", "measure": "total", "unit": "per 10,000", "estimate": -35.5}
+        >>> published_sentence(row | {"conf_low": None, "conf_high": None})
+        'A study (total): −35.5 per 10,000, published without an error that could be read.'
+    """
+    measure = str(row.get("measure_label") or str(row["measure"]).replace("_", " "))
+    head = f"{row['label']} ({measure})"
+    if words.is_missing(row["estimate"]):
+        return f"{head}: reported as not distinguishable from zero, no size stated."
+    places = words.digits_for(row["estimate"], row["conf_low"], row["conf_high"])
+    point = f"{words.number(row['estimate'], places)} {row['unit']}"
+    if words.is_missing(row["conf_low"]) or words.is_missing(row["conf_high"]):
+        return f"{head}: {point}, published without an error that could be read."
+    ends = words.interval(row["conf_low"], row["conf_high"], places)
+    return f"{head}: {point} ({ends} from the published standard error)."
+
+
+def verdict_summary(rows: pd.DataFrame) -> str:
+    """Return how this study's estimates beside one claim fall, as a sentence.
+
+    Args:
+        rows: this study's rows of one claim.
+
+    Example:
+        >>> verdict_summary(pd.DataFrame({"verdict": ["inconclusive", "inconclusive", "no verdict"]}))
+        'Of 3 estimates beside this claim, 2 are inconclusive and 1 takes no verdict because of its error.'
+    """
+    if rows.empty:
+        return "No estimate of this study stands beside this claim."
+    found = rows["verdict"].fillna("").astype(str)
+    plain = {
+        "consistent": ("is consistent with it", "are consistent with it"),
+        "not consistent": ("is not consistent with it", "are not consistent with it"),
+        "inconclusive": ("is inconclusive", "are inconclusive"),
+        "not informative": ("is not informative", "are not informative"),
+        "no verdict": ("takes no verdict because of its error", "take no verdict because of their error"),
+    }
+    known = {word: int((found == word).sum()) for word in plain}
+    other = found[~found.isin(list(plain))].value_counts()
+    parts = [f"{words.count(k)} {plain[word][k > 1]}" for word, k in known.items() if k]
+    parts += [f"{words.count(k)}: {word or 'no verdict stated'}" for word, k in other.items()]
+    noun = "estimate" if len(rows) == 1 else "estimates"
+    return f"Of {words.count(len(rows))} {noun} beside this claim, {words.listing(parts)}."
+
+
+# --------------------------------------------------------------------------------------------------------
+# The numbers
+# --------------------------------------------------------------------------------------------------------
+
+
+def make_numbers(context: Context) -> dict[str, Number]:
+    """Return every number and generated phrase the paper may print.
+
+    Args:
+        context: panel, status, totals, attrition, balance, first_stage, headline and movement are read.
+
+    Returns:
+        Key to `Number`; phrases stand under keys that begin with ``say:``.
+    """
+    book = _Book()
+    _panel_numbers(book, context.get("panel").table)
+    # The simulated panel has no published totals to be held against.
+    _total_numbers(book, None if context.simulated and not context.has("totals") else context.get("totals"))
+    _definition_numbers(book, context.get("status"))
+    _attrition_numbers(book, context.get("attrition"))
+    _balance_numbers(book, context.get("balance"))
+    _first_stage_numbers(book, context.get("first_stage"), context.labels())
+    _headline_numbers(book, context.get("headline"))
+    _variation_numbers(book, movement_rows(context.get("movement")), context.labels())
+    _pretrend_numbers(book, figures.event_frame(event_studies(context.get("estimates"))))
+    return book.numbers
+
+
+def _panel_numbers(book: _Book, table: pd.DataFrame) -> None:
+    book.count("panel.area_years", len(table), "area-years", "table-5")
+    book.count("panel.areas", table["county_fips"].nunique(), "areas", "table-5")
+    for key, year in (("first", table["year"].min()), ("last", table["year"].max())):
+        book.put(f"panel.{key}_year", str(int(year)), year, "calendar year", "table-5")
+    first, last = TREND_YEARS
+    rows = table[table["year"].between(first, last)]
+    for measure in ("violent_ex_rape", "property", "rape_legacy"):
+        end = 2012 if measure == "rape_legacy" else last
+        here = rows[rows["year"] <= end]
+        policed = here[f"policed_{measure}"].clip(upper=here["population"]).groupby(here["year"]).sum()
+        share = policed / here.groupby("year")["population"].sum()
+        book.put(
+            f"coverage.{measure}.low",
+            words.percent(share.min()),
+            share.min(),
+            "share of residents",
+            "table-5",
+        )
+        book.put(
+            f"coverage.{measure}.high",
+            words.percent(share.max()),
+            share.max(),
+            "share of residents",
+            "table-5",
+        )
+    good = rows[rows["coverage_violent_ex_rape"] >= TREND_COVERAGE].groupby("county_fips")["year"].nunique()
+    book.count("coverage.steady_areas", int((good == last - first + 1).sum()), "areas", "table-5")
+    states = figures.coverage_by_state(rows)
+    thin = states[states["coverage"] < 0.8]
+    book.count("coverage.thin_state_years", len(thin), "state-years under 80 % in the window", "figure-7")
+
+
+def _total_numbers(book: _Book, totals: pd.DataFrame | None) -> None:
+    for measure in ("violent", "property"):
+        share = pd.Series(dtype=float) if totals is None else totals[f"{measure}_share"]
+        for key, value in (("low", share.min()), ("high", share.max())):
+            book.put(
+                f"totals.{measure}.{key}",
+                words.percent(value),
+                value,
+                "share of the FBI's own total",
+                "table-4",
+            )
+
+
+def _definition_numbers(book: _Book, status: pd.DataFrame) -> None:
+    frame = tables.definitions_frame(status)
+    book.count("definition.count", len(frame), "definitions", "table-1")
+    for r in frame.to_dict("records"):
+        for key, unit in (
+            ("treated", "treated areas"),
+            ("comparison", "comparison areas"),
+            ("excluded", "areas that are neither"),
+            ("states", "states with treated areas"),
+        ):
+            book.count(f"definition.{r['definition']}.{key}", r[f"n_{key}"], unit, "table-1")
+
+
+def _attrition_numbers(book: _Book, attrition: pd.DataFrame) -> None:
+    spec = attrition["spec"].iloc[0]
+    rows = attrition[attrition["spec"] == spec]
+    for key, row in (("before", rows.iloc[0]), ("after", rows.iloc[-1])):
+        book.count(f"attrition.{key}.areas", row["counties"], "areas", "table-3")
+        book.count(f"attrition.{key}.area_years", row["county_years"], "area-years", "table-3")
+        book.count(f"attrition.{key}.treated", row["treated"], "treated areas", "table-3")
+
+
+def _balance_numbers(book: _Book, balance: pd.DataFrame) -> None:
+    for sample in ("before", "after"):
+        size = balance.loc[balance["sample"] == sample, "standardized_mean_difference"].abs()
+        book.put(
+            f"balance.{sample}.largest",
+            words.number(size.max(), 2),
+            size.max(),
+            "standard deviations",
+            "table-2",
+        )
+        book.count(f"balance.{sample}.over", int((size > 0.1).sum()), "covariates over 0.1", "table-2")
+    book.count("balance.covariates", balance["covariate"].nunique(), "covariates", "table-2")
+
+
+def _first_stage_numbers(book: _Book, first_stage: pd.DataFrame, labels: Mapping[str, str]) -> None:
+    sentences = []
+    for r in first_stage[first_stage["california"] == "in"].to_dict("records"):
+        across = words.COMPARISONS.get(str(r["comparison"]), str(r["comparison"]))
+        head = f"{words.definition_label(str(r['definition']))}, {across}"
+        what = labels.get(str(r["measure"]), str(r["measure"]).replace("_", " "))
+        text = words.estimate_text(r["estimate"], r["conf_low"], r["conf_high"], 3)
+        who = f"{words.count(r['n_treated'])} treated areas in {words.count(r['n_states'])} states"
+        mark = "" if r["informative"] else ", not informative"
+        sentences.append(f"{head}, {what}: {text} {r['unit']} ({who}{mark}).")
+    book.phrase("first_stage", "\n".join(sentences) or "No first stage was estimated.", "table-7")
+
+
+def _headline_numbers(book: _Book, headline: pd.DataFrame) -> None:
+    for claim in [c for c in dict.fromkeys(headline["claim"]) if c != FIRST_STAGE]:
+        rows = headline[headline["claim"] == claim]
+        published = rows[rows["published"].astype(bool)]
+        ours = rows[~rows["published"].astype(bool)]
+        stated = " ".join(published_sentence(r) for r in published.to_dict("records"))
+        groups = [g for _, g in ours.groupby(["definition", "comparison"], sort=False)]
+        book.phrase(f"{claim}.published", stated, "table-6")
+        found = "\n".join(headline_sentence(g) for g in groups) or "Nothing here answers this claim."
+        book.phrase(f"{claim}.ours", found, "table-6")
+        main = [g for g in groups if g["definition"].iloc[0] == TREND_DEFINITION]
+        stated = (
+            "\n".join(headline_sentence(g) for g in main) or "The main definition was not estimated here."
+        )
+        book.phrase(f"{claim}.main", stated, "table-6")
+        book.phrase(f"{claim}.summary", verdict_summary(ours), "table-6")
+        book.count(f"headline.{claim}.estimates", len(ours), "estimates", "table-6")
+        sized = published[published["estimate"].notna()]
+        if len(sized):
+            value = float(sized["estimate"].iloc[0])
+            size = words.number(abs(value), words.digits_for(value))
+            book.put(f"published.{claim}.size", size, abs(value), str(sized["unit"].iloc[0]), "table-6")
+
+
+def _variation_numbers(book: _Book, rows: pd.DataFrame, labels: Mapping[str, str]) -> None:
+    book.count("variation.estimates", len(rows), "point estimates", "figure-6")
+    sentences = []
+    for measure, here in rows.groupby("measure", sort=False):
+        values = here["percent"].dropna()
+        if values.empty:
+            continue
+        ends = here[["percent_low", "percent_high"]].dropna()
+        excludes = int(((ends["percent_low"] > 0) | (ends["percent_high"] < 0)).sum())
+        sentences.append(
+            f"For {labels.get(str(measure), measure)}, {words.count(len(values))} point estimates run from "
+            f"{words.number(values.min(), 1)} to {words.number(values.max(), 1)} % of the mean before "
+            "adoption, "
+            f"{words.count(int((values < 0).sum()))} of them below zero; {words.count(excludes)} of "
+            f"{words.count(len(ends))} "
+            "intervals exclude zero."
+        )
+    book.phrase("variation", " ".join(sentences) or "Nothing was varied.", "figure-6")
+
+
+def _pretrend_numbers(book: _Book, rows: pd.DataFrame) -> None:
+    """Say how many estimates before adoption exclude zero: where some do, treated and comparison areas moved apart."""
+    sentences = []
+    for (outcome, label), part in rows.groupby(["outcome", "estimate_label"], sort=False):
+        reference = part.loc[part["reference"].astype(bool), "event_time"]
+        before = part[
+            ~part["reference"].astype(bool)
+            & (part["event_time"] < (reference.iloc[0] if len(reference) else 0))
+        ]
+        known = before[figures.drawn(before)]
+        if known.empty:
+            continue
+        out = int(((known["conf_low"] > 0) | (known["conf_high"] < 0)).sum())
+        verb = "excludes" if out == 1 else "exclude"
+        sentences.append(
+            f"{outcome}, {label}: {words.count(out)} of {words.count(len(known))} intervals before adoption {verb} zero."
+        )
+    book.phrase(
+        "pretrends", "\n".join(sentences) or "No event time before adoption was estimated.", "figure-4"
+    )
+
+
+def write_numbers(numbers: Mapping[str, Number], path: Path, *, simulated: bool) -> Path:
+    """Write numbers as JSON, keys sorted: what the paper reads."""
+    plain = {
+        "simulated": simulated,
+        "numbers": {
+            key: {"text": n.text, "value": n.value, "unit": n.unit, "output": n.output}
+            for key, n in numbers.items()
+        },
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(canonical_json(plain), encoding="utf-8", newline="\n")
+    return path
+
+
+# --------------------------------------------------------------------------------------------------------
+# The claims list, and the check that no number is typed in
+# --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PaperClaim:
+    """One sentence of the paper that carries numbers.
+
+    Args:
+        begins: first words of the sentence, keys left out.
+        output: outputs its numbers stand in.
+        numbers: keys it holds, phrases as ``say:<key>``.
+    """
+
+    begins: str
+    output: tuple[str, ...]
+    numbers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Digits the text may hold although nothing here estimated them.
+
+    Args:
+        text: the words, as in the text.
+        source: ``protocol:<rule>``, ``published:<id>`` or ``name`` (of a law, form, table or definition).
+    """
+
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimsList:
+    """Sentences and facts of ``paper/claims.toml``."""
+
+    claims: tuple[PaperClaim, ...]
+    facts: tuple[Fact, ...]
+
+
+def load_claims(path: Path) -> ClaimsList:
+    """Read the claims list; unknown or missing keys raise `TableError`."""
+    raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    for section, wanted in (("claim", {"begins", "output", "numbers"}), ("fact", {"text", "source"})):
+        for i, entry in enumerate(raw.get(section, []), 1):
+            if set(entry) != wanted:
+                raise TableError(
+                    f"[[{section}]] {i} holds {', '.join(sorted(entry))}",
+                    f"{', '.join(sorted(wanted))}",
+                    path.name,
+                )
+    return ClaimsList(
+        tuple(PaperClaim(c["begins"], tuple(c["output"]), tuple(c["numbers"])) for c in raw.get("claim", [])),
+        tuple(Fact(f["text"], f["source"]) for f in raw.get("fact", [])),
+    )
+
+
+_TOKEN = re.compile(r"⟦([^⟧]+)⟧")
+_LITERAL = re.compile(r"[-−+]?\d(?:[\d,.]*\d)?")
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_ABBREVIATIONS = ("et al.", "e.g.", "i.e.", "U.S.", "vs.")
+
+
+def sentences_of(paper: str) -> list[str]:
+    """Return the sentences of a Typst text, keys as ``⟦key⟧``, without code, comments, citations, labels.
+
+    Example:
+        >>> sentences_of('= Title\\nThe panel holds #n("panel.areas") areas. See @wong2017.')
+        ['Title', 'The panel holds ⟦panel.areas⟧ areas.', 'See .']
+    """
+    text = re.sub(r"/\*.*?\*/", " ", paper, flags=re.DOTALL)
+    text = re.sub(r"(?m)^\s*//.*$|(?<=\s)//.*$", "", text)
+    text = re.sub(r'#n\("([^"]+)"\)', r"⟦\1⟧", text)
+    text = re.sub(r'#say\("([^"]+)"\)', lambda m: f"⟦{SAY}{m.group(1)}⟧", text)
+    text = re.sub(r"(?m)^#(?:import|set|show|let|include|pagebreak|bibliography|v)\b.*$", "\n", text)
+    text = re.sub(r"#[A-Za-z][\w.-]*\([^()]*(?:\([^()]*\)[^()]*)*\)", " ", text)
+    text = re.sub(r"`[^`]*`|\$[^$]*\$|@[\w:.-]*\w|<[\w:.-]+>", "", text)
+    text = re.sub(r"(?m)^\s*(?:=+|[-+])\s+(.*)$", r"\n\n\1\n\n", text)
+    for short in _ABBREVIATIONS:
+        text = text.replace(short, short.replace(".", "\x00"))
+    found = []
+    for block in re.split(r"\n\s*\n", text):
+        flat = " ".join(block.split())
+        found += [s.replace("\x00", ".").strip() for s in re.split(r"(?<=[.!?])\s+", flat)]
+    return [s for s in found if s and s not in {"[", "]", ")"}]
+
+
+def claim_problems(
+    paper: str,
+    claims: ClaimsList,
+    numbers: Mapping[str, Number],
+    published: Mapping[str, float] | None = None,
+) -> list[str]:
+    """Return what is wrong between a paper's text, its claims list and the generated numbers.
+
+    Args:
+        paper: the Typst text.
+        claims: the claims list.
+        numbers: generated numbers.
+        published: id to published value, to hold facts with source ``published:<id>`` against.
+
+    Returns:
+        One line a problem; empty when all is right.
+    """
+    problems: list[str] = []
+    used: set[int] = set()
+    met: set[str] = set()
+    for sentence in sentences_of(paper):
+        keys = _TOKEN.findall(sentence)
+        bare = " ".join(_TOKEN.sub(" ", sentence).split())
+        problems += [
+            f"'{key}' is not a generated number{nearest(key, numbers)}: {_short(sentence)}"
+            for key in keys
+            if key not in numbers
+        ]
+        if keys:
+            match = [i for i, c in enumerate(claims.claims) if bare.startswith(" ".join(c.begins.split()))]
+            if len(match) != 1:
+                found = "no claim" if not match else f"{len(match)} claims"
+                problems.append(f"{found} for the sentence: {_short(sentence)}")
+            else:
+                used.add(match[0])
+                problems += _claim_fits(claims.claims[match[0]], keys, numbers, sentence)
+        rest = bare
+        for fact in claims.facts:
+            if fact.text in rest:
+                met.add(fact.text)
+                rest = rest.replace(fact.text, " ")
+        typed = [m for m in _LITERAL.findall(rest) if not _is_year(m)]
+        if typed:
+            problems.append(f"number(s) typed into the text, {', '.join(typed)}: {_short(sentence)}")
+    problems += [
+        f"claim without a sentence: '{c.begins}'" for i, c in enumerate(claims.claims) if i not in used
+    ]
+    problems += [f"fact nowhere in the text: '{f.text}'" for f in claims.facts if f.text not in met]
+    for fact in claims.facts:
+        problems += _fact_problems(fact, published)
+    return problems
+
+
+def _is_year(literal: str) -> bool:
+    """Return whether digits are a calendar year, or the end of a span of years such as 2014-15."""
+    bare = literal.lstrip("-−+")
+    return bool(_YEAR.fullmatch(bare)) or bool(literal[0] in "-−" and re.fullmatch(r"\d\d", bare))
+
+
+def _claim_fits(
+    claim: PaperClaim, keys: Sequence[str], numbers: Mapping[str, Number], sentence: str
+) -> list[str]:
+    problems = []
+    if set(claim.numbers) != set(keys):
+        problems.append(
+            f"claim '{claim.begins}' lists {sorted(claim.numbers)}, its sentence holds {sorted(set(keys))}"
+        )
+    outputs = {numbers[k].output for k in keys if k in numbers}
+    if outputs != set(claim.output):
+        problems.append(
+            f"claim '{claim.begins}' names {sorted(claim.output)}, its numbers stand in {sorted(outputs)}"
+        )
+    problems += [
+        f"claim '{claim.begins}' names '{o}', not a registered output"
+        for o in claim.output
+        if o not in OUTPUTS
+    ]
+    return problems
+
+
+def _fact_problems(fact: Fact, published: Mapping[str, float] | None) -> Iterable[str]:
+    kind, _, where = fact.source.partition(":")
+    if kind == "name" or (kind == "protocol" and where.isdigit() and 1 <= int(where) <= 24):
+        return []
+    if kind == "published":
+        if published is None:
+            return []
+        if where not in published:
+            return [f"fact '{fact.text}' cites '{where}', not registered{nearest(where, published)}"]
+        digits = [float(m.replace(",", "").replace(words.MINUS, "-")) for m in _LITERAL.findall(fact.text)]
+        if not any(np.isclose(abs(d), abs(published[where]), rtol=0, atol=1e-9) for d in digits):
+            return [f"fact '{fact.text}' is not the registered {published[where]} of '{where}'"]
+        return []
+    return [f"fact '{fact.text}' has source '{fact.source}', not protocol:<rule>, published:<id> or name"]
+
+
+def _short(sentence: str) -> str:
+    return sentence if len(sentence) <= 90 else sentence[:89] + "…"
+
+
+def check_claims(
+    paper: str,
+    claims: ClaimsList,
+    numbers: Mapping[str, Number],
+    published: Mapping[str, float] | None = None,
+) -> None:
+    """Raise `StudyError` listing every number of the paper that is not generated and tied to an output."""
+    problems = claim_problems(paper, claims, numbers, published)
+    if problems:
+        raise StudyError(
+            f"{len(problems)} problem(s) with the paper's numbers:\n  " + "\n  ".join(problems),
+            "text whose numbers are generated keys, each tied to an output",
+            "paper/main.typ or paper/claims.toml",
+        )

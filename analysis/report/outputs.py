@@ -1,0 +1,598 @@
+"""The registry: every figure and table of the study, once, with what it needs and how it is written.
+
+A figure is written as pdf, png, csv (the plotted numbers) and json (stamp); a table as csv, Markdown, LaTeX
+and json.
+The json holds a key over everything the output was made from, so that `make` does nothing when nothing
+changed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.base.codebook import Codebook
+from analysis.base.errors import StudyError, nearest
+from analysis.base.paths import ROOT, Paths, replacing
+from analysis.base.provenance import (
+    canonical_json,
+    digest_of,
+    digest_of_sources,
+    digest_of_table,
+    make_stamp,
+    package_versions,
+    sha256_of,
+)
+from analysis.base.records import Panel
+from analysis.design.treatment import definition_of, make_treatment
+from analysis.estimation.estimate import Estimate
+from analysis.report import figures, maps, tables, words
+from analysis.report.frames import CONTRACTS, require
+from analysis.report.style import SIMULATED, save, stamp_simulated
+from analysis.report.tables import Table
+
+MAPPED = (
+    "policy_any",
+    "policy_full",
+    "policy_verified",
+    "declines_share25",
+    "declines_5",
+    "state_law",
+    "dhs_2025",
+)
+TREND_YEARS = (2010, 2017)
+TREND_COHORTS = (2014, 2015)
+TREND_DEFINITION = "policy_full"
+TREND_COVERAGE = 0.9
+EVENT_MEASURES = ("violent_ex_rape", "property")
+# Specs by name, and the specs whose attrition is printed: the first specification of each.
+MAIN, MATCHED, FIRST_STAGE = "main", "cross_section_2015", "first_stage"
+
+
+# --------------------------------------------------------------------------------------------------------
+# What outputs are made from
+# --------------------------------------------------------------------------------------------------------
+
+INGREDIENTS = (
+    "panel",
+    "estimates",
+    "movement",
+    "headline",
+    "first_stage",
+    "balance",
+    "attrition",
+    "status",
+    "totals",
+    "geometry",
+)
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything the registered outputs may read; each ingredient is a value or a function that returns it.
+
+    Args:
+        paths: where outputs go.
+        codebook: labels and units.
+        data: digest of the panel behind every number.
+        simulated: whether that panel is the simulated one; must agree with ``paths``.
+        specs: spec name to digest.
+        panel: the panel.
+        estimates: spec name to its estimates, the spec itself first, then its variations.
+        movement, headline, first_stage, balance, attrition, status, totals: frames under the contracts of
+            `analysis.report.frames`.
+        geometry: county shapes (GeoDataFrame).
+        digests: ingredient to digest where it is known without loading the ingredient; the rest is computed.
+    """
+
+    paths: Paths
+    codebook: Codebook
+    data: str
+    simulated: bool
+    specs: Mapping[str, str] = field(default_factory=dict)
+    panel: Panel | Callable[[], Panel] | None = None
+    estimates: Mapping[str, Sequence[Estimate]] | Callable[[], Mapping[str, Sequence[Estimate]]] | None = None
+    movement: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
+    headline: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
+    first_stage: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
+    balance: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
+    attrition: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
+    status: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
+    totals: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
+    geometry: Any = None
+    digests: Mapping[str, str] = field(default_factory=dict)
+    _loaded: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse simulated numbers in the real tree, and the other way round."""
+        if self.simulated != self.paths.simulated:
+            raise StudyError(
+                f"numbers that are {'simulated' if self.simulated else 'real'} for the "
+                f"{'simulated' if self.paths.simulated else 'real'} folders",
+                "both simulated or both real",
+            )
+
+    def has(self, name: str) -> bool:
+        """Return whether an ingredient was handed in."""
+        return getattr(self, name) is not None
+
+    def get(self, name: str) -> Any:
+        """Return an ingredient, loaded once and held to its contract; an absent one raises `StudyError`."""
+        if name not in INGREDIENTS:
+            raise StudyError(
+                f"no ingredient '{name}'{nearest(name, INGREDIENTS)}", f"one of {', '.join(INGREDIENTS)}"
+            )
+        if name not in self._loaded:
+            value = getattr(self, name)
+            if value is None:
+                raise StudyError(
+                    f"'{name}' was not handed in",
+                    "every ingredient the output needs",
+                    "the step that makes it",
+                )
+            value = value() if callable(value) else value
+            self._loaded[name] = require(value, CONTRACTS[name]) if name in CONTRACTS else value
+        return self._loaded[name]
+
+    def digest(self, name: str) -> str:
+        """Return the digest of an ingredient, without loading it where ``digests`` already holds it."""
+        if name in self.digests:
+            return self.digests[name]
+        value = self.get(name)
+        if isinstance(value, Panel):
+            return value.digest
+        if name == "estimates":
+            return digest_of(
+                {k: [[e.spec.digest, digest_of_table(e.table)] for e in es] for k, es in value.items()}
+            )
+        if name == "geometry":
+            return digest_of(
+                [
+                    digest_of_table(pd.DataFrame(value.drop(columns="geometry"))),
+                    [g.hex() for g in value.geometry.to_wkb()],
+                ]
+            )
+        return digest_of_table(value)
+
+    def labels(self) -> dict[str, str]:
+        """Return measure and covariate names in words, from the codebook."""
+        measures = {name: m.label for name, m in self.codebook.measures.items()}
+        return {**measures, **self.codebook.covariate_labels}
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A figure with its plotted numbers; ``built_only``: county-level values, never committed."""
+
+    figure: Figure
+    numbers: pd.DataFrame
+    built_only: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One registered output.
+
+    Args:
+        name: id such as ``figure-1``.
+        title: one line.
+        uses: specs it reports on.
+        needs: ingredients it reads.
+        make: from a context to a `Drawing` or a `Table`.
+    """
+
+    name: str
+    title: str
+    uses: tuple[str, ...]
+    needs: tuple[str, ...]
+    make: Callable[[Context], Drawing | Table]
+
+    @property
+    def kind(self) -> str:
+        """``figure`` or ``table``."""
+        return self.name.split("-")[0]
+
+
+OUTPUTS: dict[str, Output] = {}
+
+
+def output(
+    name: str, *, title: str, uses: Iterable[str] = (), needs: Iterable[str]
+) -> Callable[[Callable[[Context], Drawing | Table]], Callable[[Context], Drawing | Table]]:
+    """Register a function as an output; the same name twice, or an unknown ingredient, is an error."""
+
+    def register(make: Callable[[Context], Drawing | Table]) -> Callable[[Context], Drawing | Table]:
+        wanted = tuple(needs)
+        if name in OUTPUTS:
+            raise StudyError(f"output '{name}' registered twice", "one function an output")
+        if unknown := [n for n in wanted if n not in INGREDIENTS]:
+            raise StudyError(
+                f"output '{name}' needs '{unknown[0]}'{nearest(unknown[0], INGREDIENTS)}",
+                "a known ingredient",
+            )
+        OUTPUTS[name] = Output(name, title, tuple(uses), wanted, make)
+        return make
+
+    return register
+
+
+def find_output(name: str) -> Output:
+    """Return a registered output; an unknown name raises `StudyError` with the nearest one.
+
+    Example:
+        >>> find_output("figure-5").kind
+        'figure'
+    """
+    if name not in OUTPUTS:
+        raise StudyError(f"no output '{name}'{nearest(name, OUTPUTS)}", f"one of {', '.join(OUTPUTS)}")
+    return OUTPUTS[name]
+
+
+def status_frame(panel: Panel, definitions: Iterable[str] = MAPPED) -> pd.DataFrame:
+    """Return who is treated, comparison or excluded under each definition: the frame ``status``.
+
+    Dated definitions are assigned as the main panel designs assign them; the federal lists, which cannot
+    carry a panel,
+    as a cross-section of 2015.
+
+    Args:
+        panel: the panel.
+        definitions: which definitions, in what order.
+    """
+    parts = []
+    for name in definitions:
+        listed = definition_of(name).kind == "list"
+        made = make_treatment(
+            panel.table, panel.policies, panel.declines, name, onset="first_full_year",
+            upper_bound_dates="as_dated", comparison="not_yet_treated",
+            kind="cross_section" if listed else "panel", year=2015 if listed else None,
+        )  # fmt: skip
+        part = made.table[["county_fips", "state", "status", "reason", "cohort"]].copy()
+        part.insert(0, "definition", name)
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+# --------------------------------------------------------------------------------------------------------
+# Making and writing
+# --------------------------------------------------------------------------------------------------------
+
+
+def folder_of(one: Output, paths: Paths) -> Path:
+    """Return the folder an output is written to."""
+    return paths.figures if one.kind == "figure" else paths.paper / "tables"
+
+
+@cache
+def _report_code() -> str:
+    return digest_of_sources(ROOT / "analysis" / "report")
+
+
+def output_key(name: str, context: Context) -> str:
+    """Return the digest of everything an output is made from: ingredients, report code, package versions."""
+    one = find_output(name)
+    return digest_of(
+        {
+            "output": name,
+            "inputs": {need: context.digest(need) for need in one.needs},
+            "code": _report_code(),
+            "versions": dict(package_versions()),
+            "simulated": context.simulated,
+        }
+    )
+
+
+def stale(name: str, context: Context) -> bool:
+    """Return whether an output must be made: a file absent or altered, or an input changed."""
+    one = find_output(name)
+    stamp = folder_of(one, context.paths) / f"{name}.json"
+    try:
+        held = json.loads(stamp.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True
+    if held.get("key") != output_key(name, context):
+        return True
+    for file, digest in held.get("files", {}).items():
+        path = stamp.parent / file
+        if not path.is_file() or sha256_of(path) != digest:
+            return True
+    return any(not (context.paths.panel / file).is_file() for file in held.get("built_only", []))
+
+
+def make_output(name: str, context: Context, *, force: bool = False) -> list[Path]:
+    """Write an output's files and return them; those that are up to date are left as they are.
+
+    Args:
+        name: a registered output.
+        context: what it is made from.
+        force: make it even if nothing changed.
+
+    Raises:
+        StudyError: an unknown name, or an ingredient that was not handed in.
+    """
+    one = find_output(name)
+    folder = folder_of(one, context.paths)
+    suffixes = (".pdf", ".png", ".csv", ".json") if one.kind == "figure" else (".csv", ".md", ".tex", ".json")
+    files = [folder / f"{name}{suffix}" for suffix in suffixes]
+    if not force and not stale(name, context):
+        return files
+    made = one.make(context)
+    facts = {
+        "output": name,
+        "title": one.title,
+        "key": output_key(name, context),
+        "inputs": {need: context.digest(need) for need in one.needs},
+        "specs": {spec: context.specs[spec] for spec in one.uses if spec in context.specs},
+        "stamp": make_stamp(context.data, context.simulated).to_dict(),
+    }
+    if isinstance(made, Table):
+        write_table(made, folder, name, facts, simulated=context.simulated)
+        return files
+    for file, frame in made.built_only.items():
+        _write_text(context.paths.panel / file, tables.to_csv(frame))
+    facts["built_only"] = sorted(made.built_only)
+    write_figure(made.figure, made.numbers, folder, name, facts, simulated=context.simulated)
+    return files
+
+
+def write_figure(
+    figure: Figure,
+    numbers: pd.DataFrame,
+    folder: Path,
+    name: str,
+    facts: Mapping[str, Any],
+    *,
+    simulated: bool,
+) -> list[Path]:
+    """Write a figure as pdf, png, csv and json; one made from simulated data is marked on its face.
+
+    Args:
+        figure: what to write.
+        numbers: the plotted numbers.
+        folder: where.
+        name: file name without suffix.
+        facts: what the json holds beside the files' hashes.
+        simulated: whether the numbers are simulated.
+    """
+    if simulated:
+        stamp_simulated(figure)
+        numbers = numbers.assign(data=SIMULATED)
+    paths = [save(figure, folder / f"{name}.pdf"), save(figure, folder / f"{name}.png")]
+    paths.append(_write_text(folder / f"{name}.csv", tables.to_csv(numbers)))
+    return [*paths, _write_stamp(folder, name, facts, paths)]
+
+
+def write_table(
+    made: Table, folder: Path, name: str, facts: Mapping[str, Any], *, simulated: bool
+) -> list[Path]:
+    """Write a table as csv, Markdown, LaTeX and json; the json also holds the printed cells."""
+    frame = made.frame.assign(data=SIMULATED) if simulated else made.frame
+    paths = [
+        _write_text(folder / f"{name}.csv", tables.to_csv(frame)),
+        _write_text(folder / f"{name}.md", tables.to_markdown(made, simulated=simulated)),
+        _write_text(folder / f"{name}.tex", tables.to_latex(made, name, simulated=simulated)),
+    ]
+    return [*paths, _write_stamp(folder, name, {**facts, "cells": tables.cells_of(made)}, paths)]
+
+
+def _write_text(path: Path, text: str) -> Path:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+    return path
+
+
+def _write_stamp(folder: Path, name: str, facts: Mapping[str, Any], paths: Iterable[Path]) -> Path:
+    return _write_text(
+        folder / f"{name}.json", canonical_json({**facts, "files": {p.name: sha256_of(p) for p in paths}})
+    )
+
+
+# --------------------------------------------------------------------------------------------------------
+# The outputs
+# --------------------------------------------------------------------------------------------------------
+
+
+@output("table-1", title="Treatment definitions", needs=("status",))
+def _definitions(context: Context) -> Table:
+    return tables.definitions_table(context.get("status"))
+
+
+@output("figure-1", title="Who is treated under each definition", needs=("status", "geometry"))
+def _map(context: Context) -> Drawing:
+    status = context.get("status")
+    shapes = maps.prepare_shapes(context.get("geometry"))
+    absent = sorted(set(status["county_fips"]) - set(shapes["area_fips"]))
+    note = (
+        "Areas of the panel; New York City is one area of five counties. Albers equal-area projections; "
+        "Alaska at about a "
+        "third of the scale.\nA definition's counts stand under its map"
+        + (f"; {len(absent)} area(s) have no shape and are counted, not drawn." if absent else ".")
+        + " Descriptive: drawn up after every outcome."
+    )
+    drawn = maps.map_plot(shapes, status, note=note)
+    return Drawing(drawn, maps.status_counts(status), {"figure-1-areas.csv": status})
+
+
+def trend_groups(status: pd.DataFrame, definition: str = TREND_DEFINITION) -> pd.DataFrame:
+    """Return county_fips, group, role for the trends: cohorts at the peak of adoption, comparison areas."""
+    rows = status[status["definition"] == definition]
+    first, last = TREND_COHORTS
+    cohort = rows["cohort"].astype("Float64").between(first, last).fillna(False).to_numpy(dtype=bool)
+    treated = rows[rows["status"].eq("treated").to_numpy() & cohort].assign(
+        group=f"First full year {first}-{str(last)[2:]}", role="treated"
+    )
+    comparison = rows[rows["status"] == "comparison"].assign(group="Comparison", role="comparison")
+    return pd.concat([treated, comparison], ignore_index=True)[["county_fips", "group", "role"]]
+
+
+@output("figure-2", title="Trends of reported crime by group", needs=("panel", "status"))
+def _trends(context: Context) -> Drawing:
+    labels = context.labels()
+    first, last = TREND_YEARS
+    windows = {
+        "violent_ex_rape": (labels["violent_ex_rape"], first, last),
+        "property": (labels["property"], first, last),
+        "rape_legacy": (labels["rape_legacy"], first, 2012),
+    }
+    groups = trend_groups(context.get("status"))
+    series = figures.trend_series(context.get("panel").table, groups, windows, min_coverage=TREND_COVERAGE)
+    note = (
+        f"Definition: {words.definition_label(TREND_DEFINITION).lower()}. Offences of reporting agencies "
+        "over the residents "
+        "they police, so large areas count for more.\nOnly areas with coverage of "
+        f"{words.percent(TREND_COVERAGE, 0)} or more in "
+        "every year of a panel's window. Other cohorts are not shown. Axes do not start at zero."
+    )
+    return Drawing(figures.trend_plot(series, note=note), series)
+
+
+@output("figure-3", title="Balance before and after the match", uses=[MATCHED], needs=("balance",))
+def _love(context: Context) -> Drawing:
+    balance = context.get("balance")
+    return Drawing(figures.love_plot(balance, context.codebook.covariate_labels), balance)
+
+
+@output("table-2", title="Balance of the match", uses=[MATCHED], needs=("balance",))
+def _balance(context: Context) -> Table:
+    return tables.balance_table(context.get("balance"), context.codebook.covariate_labels)
+
+
+def headline_attrition(attrition: pd.DataFrame) -> pd.DataFrame:
+    """Return the attrition of the first specification of the main, matched and first-stage specs.
+
+    Args:
+        attrition: frame under the contract ``attrition``, specs in the order they were run.
+    """
+    family = attrition["spec"].astype(str).str.split("/").str[0]
+    first = attrition.groupby(family, sort=False)["spec"].transform("first")
+    rows = attrition[(attrition["spec"] == first) & family.isin([MAIN, MATCHED, FIRST_STAGE])]
+    return rows if len(rows) else attrition[attrition["spec"] == attrition["spec"].iloc[0]]
+
+
+@output("table-3", title="Attrition", uses=[MAIN, MATCHED, FIRST_STAGE], needs=("attrition",))
+def _attrition(context: Context) -> Table:
+    return tables.attrition_table(headline_attrition(context.get("attrition")))
+
+
+@output("table-4", title="National totals against the FBI's own", needs=("totals",))
+def _totals(context: Context) -> Table:
+    return tables.totals_table(context.get("totals"))
+
+
+@output("table-5", title="Coverage by year", needs=("panel",))
+def _coverage_table(context: Context) -> Table:
+    labels = context.labels()
+    names = ("violent_ex_rape", "property", "rape_legacy")
+    return tables.coverage_table(context.get("panel").table, {m: labels[m] for m in names})
+
+
+@output("figure-7", title="Coverage by state and year", needs=("panel",))
+def _coverage(context: Context) -> Drawing:
+    coverage = figures.coverage_by_state(context.get("panel").table)
+    note = (
+        "Coverage of a state: residents policed by city and county agencies that report, over all "
+        "residents. Numbers stand in "
+        "cells under 80 %.\nPlaces policed by state police look better covered than they are."
+    )
+    label = context.labels()["violent_ex_rape"]
+    return Drawing(figures.coverage_plot(coverage, measure_label=label, note=note), coverage)
+
+
+@output("table-7", title="First stage: declined detainers", uses=[FIRST_STAGE], needs=("first_stage",))
+def _first_stage(context: Context) -> Table:
+    return tables.first_stage_table(context.get("first_stage"), context.labels())
+
+
+def event_studies(estimates: Mapping[str, Sequence[Estimate]], spec: str = MAIN) -> list[Estimate]:
+    """Return the dynamic estimates to plot: the first between and within states, for each main outcome.
+
+    Args:
+        estimates: spec name to estimates; variations of a spec carry its name and a slash, and come after it.
+        spec: which.
+
+    Raises:
+        StudyError: the spec is absent or holds no dynamic estimate of a main outcome.
+    """
+    family = [e for name, several in estimates.items() if name.split("/")[0] == spec for e in several]
+    if not family:
+        raise StudyError(
+            f"no estimates of spec '{spec}'{nearest(spec, estimates)}", "the main spec's estimates"
+        )
+    chosen: dict[tuple[str, str], Estimate] = {}
+    for estimate in family:
+        measure = estimate.spec.outcome.measure
+        if estimate.estimand == "event_time" and measure in EVENT_MEASURES:
+            chosen.setdefault((measure, figures.role_of(estimate)), estimate)
+    if not chosen:
+        raise StudyError(
+            f"spec '{spec}' holds no dynamic estimate of {' or '.join(EVENT_MEASURES)}",
+            "event-time estimates",
+        )
+    order = [(m, r) for m in EVENT_MEASURES for r in ("between", "within")]
+    return [chosen[key] for key in order if key in chosen]
+
+
+@output("figure-4", title="Event study of reported crime", uses=[MAIN], needs=("estimates",))
+def _event_study(context: Context) -> Drawing:
+    rows = figures.event_frame(event_studies(context.get("estimates")))
+    return Drawing(figures.event_plot_from(rows), rows)
+
+
+def claim_rows(headline: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the published claims; the first stage has its own table."""
+    return headline[headline["claim"] != "first_stage"].reset_index(drop=True)
+
+
+_FOREST_NOTE = (
+    "Lines: intervals at 95 %, from state-level inference for this study's estimates, from the published "
+    "standard error where "
+    "there is one.\nDiamonds: published figures. Hollow marks: not informative (under 20 treated areas, "
+    "or treated areas in under "
+    "six states); they take no verdict."
+)
+
+
+@output(
+    "figure-5",
+    title="Three claims beside this study's estimates",
+    uses=[MAIN, MATCHED],
+    needs=("headline",),
+)
+def _forest(context: Context) -> Drawing:
+    headline = claim_rows(context.get("headline"))
+    return Drawing(figures.forest_plot(headline, note=_FOREST_NOTE), headline)
+
+
+@output(
+    "table-6", title="Three claims beside this study's estimates", uses=[MAIN, MATCHED], needs=("headline",)
+)
+def _headline(context: Context) -> Table:
+    return tables.headline_table(claim_rows(context.get("headline")))
+
+
+def movement_rows(movement: pd.DataFrame) -> pd.DataFrame:
+    """Return the panel estimates of the main outcomes, California in and out: what figure-6 holds."""
+    rows = movement[
+        movement["measure"].isin(EVENT_MEASURES) & movement["comparison"].isin(["between", "within"])
+    ]
+    return rows[rows["california"].isin(["in", "out"])].reset_index(drop=True)
+
+
+@output("figure-6", title="How the answer moves", uses=[MAIN], needs=("movement",))
+def _variation(context: Context) -> Drawing:
+    rows = movement_rows(context.get("movement"))
+    note = (
+        "Intervals at 95 %, from state-level inference. Faint: not informative (under 20 treated areas, "
+        "or under six states "
+        "that identify). Arrows: the interval goes on. A definition without a mark was not estimated that "
+        "way. "
+        f"Treated areas: {words.span(rows['n_treated'])}."
+    )
+    return Drawing(figures.variation_plot(rows, labels=context.labels(), note=note), rows)

@@ -1,0 +1,219 @@
+"""Numbers and states of evidence as words: one place, so that figure, table and paper say the same thing.
+
+The words follow the study's protocol: reported crime, both ends of an interval, precision before agreement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.design.treatment import DEFINITIONS
+
+MINUS = "−"  # the typographic minus
+MISSING = "–"  # an en dash stands for a missing cell
+
+COMPARISONS: Mapping[str, str] = {
+    "between": "between states",
+    "within": "within states",
+    "matched": "matched counties",
+    "": "",
+}
+
+BUILDS: Mapping[str, str] = {
+    "policed": "Residents policed by\nagencies that report",
+    "county_population": "All agencies over\nthe whole county",
+    "county_agencies": "County agencies over\nthe whole county",
+    "none": "Direct measure",
+}
+
+CLAIMS: Mapping[str, str] = {
+    "no_difference": "2016 claim: no discernible difference in reported crime (cities)",
+    "fewer": "2017 claim: fewer reported crimes where cooperation is limited (counties)",
+    "more": "2018 claim: more reported crime after adoption (counties along borders)",
+}
+
+ESTIMATORS: Mapping[str, str] = {
+    "matched_difference": "matched difference",
+    "two_way": "two-way fixed effects",
+    "group_time_att": "group-time effects",
+}
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether a scalar stands for nothing: None, NaN, NA or an empty text."""
+    if value is None or value is pd.NA:
+        return True
+    if isinstance(value, str):
+        return not value
+    return bool(pd.isna(value))
+
+
+def number(value: Any, digits: int = 1, *, sign: bool = False) -> str:
+    """Return a number for people: thousands separated, a true minus, a dash where it is missing.
+
+    Example:
+        >>> number(-12345.678), number(0.04, 3, sign=True), number(float("nan"))
+        ('−12,345.7', '+0.040', '–')
+    """
+    if is_missing(value):
+        return MISSING
+    if np.isinf(float(value)):
+        return f"{MINUS if float(value) < 0 else ''}∞"
+    rounded = round(float(value), digits) + 0.0
+    text = f"{abs(rounded):,.{digits}f}"
+    if rounded < 0:
+        return MINUS + text
+    return f"+{text}" if sign and rounded > 0 else text
+
+
+def count(value: Any) -> str:
+    """Return a whole number for people.
+
+    Example:
+        >>> count(3142), count(None)
+        ('3,142', '–')
+    """
+    return number(value, 0)
+
+
+def span(values: Any) -> str:
+    """Return the range of whole numbers, or the number where they are one.
+
+    Example:
+        >>> span([46, 45]), span([9, 9]), span([])
+        ('45 to 46', '9', '–')
+    """
+    present = pd.Series(values, dtype="Float64").dropna()
+    if present.empty:
+        return MISSING
+    low, high = present.min(), present.max()
+    return count(low) if low == high else f"{count(low)} to {count(high)}"
+
+
+def percent(share: Any, digits: int = 1) -> str:
+    """Return a share as a percentage.
+
+    Example:
+        >>> percent(0.905)
+        '90.5 %'
+    """
+    return MISSING if is_missing(share) else f"{number(100 * float(share), digits)} %"
+
+
+def digits_for(*values: Any) -> int:
+    """Return how many decimals show two significant digits of the smallest number that matters.
+
+    Args:
+        values: numbers shown together, such as an estimate and its interval ends.
+
+    Example:
+        >>> digits_for(-35.5, -60.2, 10.1), digits_for(0.035, 0.011, 0.059), digits_for(1234.0, 890.0)
+        (1, 3, 0)
+    """
+    sizes = [abs(float(v)) for v in values if not is_missing(v) and np.isfinite(float(v)) and float(v) != 0.0]
+    if not sizes:
+        return 1
+    largest = max(sizes)
+    return 0 if largest >= 1000 else 1 if largest >= 10 else 2 if largest >= 1 else 3
+
+
+def interval(low: Any, high: Any, digits: int | None = None, *, joiner: str = " to ") -> str:
+    """Return both ends of an interval, or a dash where there is none.
+
+    Example:
+        >>> interval(-10.26, 3.2)
+        '−10.3 to 3.2'
+    """
+    if is_missing(low) or is_missing(high):
+        return MISSING
+    places = digits_for(low, high) if digits is None else digits
+    return f"{number(low, places)}{joiner}{number(high, places)}"
+
+
+def estimate_text(estimate: Any, low: Any, high: Any, digits: int | None = None) -> str:
+    """Return ``estimate (low to high)``, and the estimate alone where no interval exists.
+
+    Example:
+        >>> estimate_text(-35.5, None, None), estimate_text(0.0348, 0.0109, 0.0587)
+        ('−35.5', '0.035 (0.011 to 0.059)')
+    """
+    if is_missing(estimate):
+        return MISSING
+    places = digits_for(estimate, low, high) if digits is None else digits
+    ends = interval(low, high, places)
+    return number(estimate, places) if ends == MISSING else f"{number(estimate, places)} ({ends})"
+
+
+def listing(words: Sequence[str]) -> str:
+    """Return words as a list in a sentence.
+
+    Example:
+        >>> listing(["a", "b", "c"])
+        'a, b and c'
+    """
+    words = list(words)
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def definition_label(name: str) -> str:
+    """Return a definition in words; a csv of the user's own keeps its name.
+
+    Example:
+        >>> definition_label("policy_full"), definition_label("mine.csv")
+        ('Documented full decline', 'mine.csv')
+    """
+    return DEFINITIONS[name].label if name in DEFINITIONS else name
+
+
+def definition_rank(name: str) -> int:
+    """Return the place of a definition in the study's order; unknown ones come last."""
+    order = list(DEFINITIONS)
+    return order.index(name) if name in order else len(order)
+
+
+def inference_words(inference: Any) -> str:
+    """Return in words how intervals were made.
+
+    Args:
+        inference: record with kind, by, clusters, df, level, draws.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> by_state = SimpleNamespace(kind="cluster", by="state", clusters=46, df=45, level=0.95, draws=999)
+        >>> inference_words(by_state)
+        '95 % intervals, clustered by state (46 clusters), t with 45 df'
+    """
+    level = f"{100 * inference.level:g} % intervals"
+    kind = str(inference.kind)
+    clusters = "" if is_missing(inference.clusters) else f" ({count(inference.clusters)} clusters)"
+    if kind == "abadie_imbens":
+        return f"{level}, Abadie and Imbens (valid if counties were assigned independently)"
+    reference = (
+        "normal reference"
+        if is_missing(inference.df) or not np.isfinite(float(inference.df))
+        else f"t with {count(inference.df)} df"
+    )
+    if kind == "cluster":
+        return f"{level}, clustered by {inference.by}{clusters}, {reference}"
+    if kind == "wild_bootstrap":
+        return f"{level}, wild cluster bootstrap by {inference.by}{clusters}, {count(inference.draws)} draws"
+    return f"{level}, {kind.replace('_', ' ')}{clusters}, {reference}"
+
+
+def verdict_words(row: Mapping[Any, Any]) -> str:
+    """Return the verdict of a headline row, with its agreement where there is one.
+
+    Example:
+        >>> verdict_words({"verdict": "inconclusive", "agreement": ""})
+        'inconclusive'
+        >>> verdict_words({"verdict": "not consistent", "agreement": "opposite sign"})
+        'not consistent: opposite sign'
+    """
+    verdict, agreement = row.get("verdict"), row.get("agreement")
+    if is_missing(verdict):
+        return ""
+    return f"{verdict}: {agreement}" if not is_missing(agreement) else str(verdict)

@@ -1,0 +1,426 @@
+"""The whole study in order: panel, main specs, results, figures and tables, notebooks, paper.
+
+This module stands above the rooms and is the only one, with the command line, that knows them all. Every step is
+keyed by a digest of what it reads; a step whose key stands is not run again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analysis.base.codebook import load_codebook
+from analysis.base.errors import NetworkError, SourceError
+from analysis.base.paths import TREE_VARIABLE, Paths, replacing
+from analysis.base.provenance import canonical_json, digest_of, digest_of_sources, sha256_of
+from analysis.base.records import Panel
+
+if TYPE_CHECKING:
+    from analysis.design.spec import Spec
+    from analysis.estimation.estimate import Estimate
+    from analysis.evidence.runs import Runs
+    from analysis.report.outputs import Context
+
+MAIN_SPECS = ("first_stage", "main", "two_way", "california", "federal", "rape_2012", "cross_section_2015")
+"""The specs of the main job, in the order their results are read: the first stage before any crime."""
+
+JOBS = 2
+"""Processes that run specs side by side."""
+
+Say = Callable[[str], None]
+Timed = Callable[[str, str], None]
+
+
+def find_source(say: Say, *, fetch_missing: bool = True) -> Paths:
+    """Return the real tree where the raw files are on disk or can be had, otherwise the simulated one.
+
+    Args:
+        say: told in words what was decided.
+        fetch_missing: whether to download what is missing.
+
+    Raises:
+        SourceError: a folder was named in ``CRIME_STUDY_DATA`` and does not hold every file, or the download failed
+            half-way for another reason than an absent network.
+    """
+    from rich.console import Console
+
+    from analysis.panel.sources.download import fetch
+    from analysis.panel.sources.raw import have_everything, load_manifest
+
+    paths, manifest = Paths(), load_manifest()
+    if have_everything(paths.raw, manifest):
+        return paths
+    if paths.raw_is_borrowed:
+        report = fetch(paths.raw, manifest, console=None)
+        raise SourceError(
+            f"the folder named in CRIME_STUDY_DATA lacks {len(report.failed)} of {len(manifest.files)} raw files, "
+            f"e.g. {report.failed[0].path}", "every file of data/manifest.toml", "CRIME_STUDY_DATA, or unset it",
+        )
+    if fetch_missing:
+        report = fetch(paths.raw, manifest, console=Console(stderr=True))
+        if report.ok:
+            return paths
+        for line in report.summary_lines():
+            say(line)
+        if not report.offline:
+            raise NetworkError(
+                f"{len(report.failed)} raw files could not be had", "all of them", "the messages above; what came is kept"
+            )
+    say("The raw files are neither on disk nor to be had from here: the study runs on its SIMULATED twin, in simulated/.")
+    return Paths(simulated=True)
+
+
+@dataclass(frozen=True)
+class Study:
+    """One tree of the study and what is made in it, each part made when first asked for.
+
+    Args:
+        paths: the real tree or the simulated one.
+        force: make everything anew.
+        say: told the steps of long work.
+    """
+
+    paths: Paths
+    force: bool = False
+    say: Say = lambda words: None
+    _runs: dict[str, Runs] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def panel(self) -> Panel:
+        """The panel, built if what it reads has changed."""
+        if self.paths.simulated:
+            from analysis.panel.twin import make_twin
+
+            return make_twin(self.paths, force=self.force, progress=self.say)
+        from analysis.panel.build import make_panel
+
+        return make_panel(self.paths, force=self.force, progress=self.say)
+
+    @cached_property
+    def specs(self) -> dict[str, Spec]:
+        """The main specs by name."""
+        from analysis.design.spec import load_spec
+
+        return {name: load_spec(name) for name in MAIN_SPECS}
+
+    @cached_property
+    def run_key(self) -> str:
+        """Digest of everything estimates are made from: panel, specs, code, published claims."""
+        package = self.paths.root / "analysis"
+        rooms = [digest_of_sources(package / room) for room in ("base", "design", "estimation", "evidence")]
+        claims = sha256_of(self.paths.root / "data" / "claims.toml")
+        return digest_of([self.panel.digest, {n: s.digest for n, s in self.specs.items()}, rooms, claims])
+
+    def runs(self, names: Sequence[str]) -> Runs:
+        """Run some of the main specs, each once a session."""
+        from analysis.evidence.runs import Runs, run_specs
+
+        missing = [name for name in names if name not in self._runs]
+        if missing:
+            batch = run_specs(self.panel, [self.specs[n] for n in missing], progress=self._tell, jobs=JOBS)
+            for name in missing:
+                own = {spec.name for spec in self.specs[name].expand()}
+                kept = tuple(run for run in batch.runs if run.spec.name in own)
+                self._runs[name] = Runs(kept, batch.results[batch.results["spec"].isin(own)])
+        parts = [self._runs[name] for name in names]
+        return Runs(tuple(run for part in parts for run in part.runs), pd.concat([p.results for p in parts], ignore_index=True))
+
+    def _tell(self, done: int, everything: int, name: str) -> None:
+        self.say(f"{done}/{everything} specifications: {name}")
+
+    @cached_property
+    def results(self) -> pd.DataFrame:
+        """Every estimate of the main specs, read from ``data/results/estimates.csv`` while its key stands."""
+        from analysis.evidence.results import read_results, results_frame, write_results
+
+        file, stamp = self.paths.results / "estimates.csv", self.paths.results / "estimates.json"
+        if not self.force and _holds(stamp, self.run_key, file):
+            return read_results(file)
+        runs = self.runs(MAIN_SPECS)
+        # One table for all specs, so that first-stage columns are filled from the first stage of the same run.
+        table = results_frame([found for run in runs.runs for found in run.found()])
+        write_results(table, file)
+        for name, frame in (("attrition", runs.attrition), ("failures", runs.failures)):
+            with replacing(self.paths.results / f"{name}.csv") as temporary:
+                frame.to_csv(temporary, index=False, lineterminator="\n")
+        facts = {
+            "key": self.run_key,
+            "panel": self.panel.digest,
+            "simulated": self.paths.simulated,
+            "specs": {name: spec.digest for name, spec in self.specs.items()},
+            "sha256": sha256_of(file),
+        }
+        with replacing(stamp) as temporary:
+            temporary.write_text(canonical_json(facts), encoding="utf-8")
+        return read_results(file)
+
+    @cached_property
+    def headline(self) -> pd.DataFrame:
+        """First stage, the three published claims, and this study's estimates beside them."""
+        from analysis.evidence.headline import headline
+
+        return headline(self.results)
+
+    @cached_property
+    def context(self) -> Context:
+        """What the registered outputs are made from; nothing is loaded before an output that is stale asks for it."""
+        from analysis.report.outputs import Context
+
+        key = self.run_key
+        policy_code = digest_of_sources(self.paths.root / "analysis" / "design")
+        made_from_panel = digest_of([self.panel.digest, policy_code])
+        digests = {
+            "panel": self.panel.digest,
+            "estimates": key,
+            "results": key,
+            "headline": key,
+            "first_stage": key,
+            "balance": key,
+            "attrition": key,
+            "definitions": made_from_panel,
+            "status": made_from_panel,
+            "totals": self.panel.digest,
+            "geometry": self._shapes_digest(),
+        }
+        return Context(
+            paths=self.paths,
+            codebook=load_codebook(),
+            data=self.panel.digest,
+            simulated=self.paths.simulated,
+            specs={name: spec.digest for name, spec in self.specs.items()},
+            panel=lambda: self.panel,
+            estimates=lambda: LazyEstimates(self),
+            results=lambda: self.results,
+            headline=lambda: self.headline,
+            first_stage=self._first_stage,
+            balance=self._balance,
+            attrition=self._attrition,
+            definitions=self._definitions,
+            status=self._status,
+            totals=self._totals,
+            geometry=self._shapes,
+            digests=digests,
+        )
+
+    def _first_stage(self) -> pd.DataFrame:
+        from analysis.evidence.first_stage import first_stage
+
+        return first_stage(self.results)
+
+    def _balance(self) -> pd.DataFrame:
+        from analysis.design.design import make_design
+        from analysis.evidence.checks.balance import balance
+
+        return balance(make_design(self.panel, self.specs["cross_section_2015"].expand()[0]))
+
+    def _attrition(self) -> pd.DataFrame:
+        _ = self.results
+        return pd.read_csv(self.paths.results / "attrition.csv", keep_default_na=False)
+
+    def _status(self) -> pd.DataFrame:
+        from analysis.design.treatment import DEFINITIONS, assign_treatment
+
+        parts = []
+        for name in DEFINITIONS:
+            kind = "panel" if DEFINITIONS[name].designs["between"] == "yes" else "cross_section"
+            made = assign_treatment(
+                self.panel.table, self.panel.policies, self.panel.declines, name, onset="first_full_year",
+                upper_bound_dates="as_dated", comparison="not_yet_treated", kind=kind, year=None if kind == "panel" else 2015,
+            )
+            parts.append(made.table[["county_fips", "state", "status", "cohort"]].assign(definition=name))
+        return pd.concat(parts, ignore_index=True)
+
+    def _definitions(self) -> pd.DataFrame:
+        from analysis.design.treatment import definitions_table
+
+        status = self.context.get("status")
+        counts = status.groupby("definition")["status"].value_counts().unstack(fill_value=0)
+        treated = status[status["status"].eq("treated")].groupby("definition")["state"].nunique()
+        table = definitions_table()
+        return table.assign(
+            n_treated=table["definition"].map(counts.get("treated")),
+            n_comparison=table["definition"].map(counts.get("comparison")),
+            n_excluded=table["definition"].map(counts.get("excluded", pd.Series(dtype=float))).fillna(0),
+            n_treated_states=table["definition"].map(treated).fillna(0).astype(int),
+        )
+
+    def _totals(self) -> pd.DataFrame:
+        wide = self.panel.reports["national_totals"]
+        parts = [
+            pd.DataFrame(
+                {
+                    "year": wide["year"],
+                    "measure": measure,
+                    "panel": wide[f"{measure}_in_panel"],
+                    "published": wide[f"{measure}_total"],
+                    "share": wide[f"{measure}_in_panel"] / wide[f"{measure}_total"],
+                    "benchmark": wide["benchmark"],
+                }
+            )
+            for measure in ("violent", "property")
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    def _shapes(self) -> Any:
+        if self.paths.simulated:
+            from analysis.panel.twin import twin_shapes
+
+            return twin_shapes()
+        from analysis.panel.sources.geography import read_boundaries
+        from analysis.panel.sources.raw import RawFiles
+
+        return read_boundaries(RawFiles(self.paths.raw))
+
+    def _shapes_digest(self) -> str:
+        if self.paths.simulated:
+            from importlib.metadata import version
+
+            return digest_of(["plotly-geo", version("plotly-geo")])
+        from analysis.panel.sources.raw import load_manifest
+
+        return load_manifest().digest(["geography"])
+
+
+class LazyEstimates(Mapping[str, "Sequence[Estimate]"]):
+    """Estimates by spec name, run when first asked for: the spec's own values first, then its variations."""
+
+    def __init__(self, study: Study) -> None:
+        """Keep the study whose specs are run."""
+        self._study = study
+
+    def __getitem__(self, name: str) -> Sequence[Estimate]:
+        """Run one main spec."""
+        found = []
+        for run in self._study.runs([name]).runs:
+            if not run.failure:
+                found.append(run.estimates.get("event_time", run.estimates["post"]))
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of the main specs."""
+        return iter(MAIN_SPECS)
+
+    def __len__(self) -> int:
+        """Count the main specs."""
+        return len(MAIN_SPECS)
+
+
+def _holds(stamp: Any, key: str, file: Any) -> bool:
+    """Say whether a stamp holds this key and the file is the one it was written for."""
+    try:
+        facts = json.loads(stamp.read_text(encoding="utf-8"))
+        return bool(facts["key"] == key and facts["sha256"] == sha256_of(file))
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+# --- notebooks --------------------------------------------------------------------------------------------------
+
+
+def run_notebook(study: Study, name: str) -> bool:
+    """Execute a notebook on the study's tree, unless neither it nor the numbers changed; return whether it ran.
+
+    The outputs of the real run are kept in the notebook itself; a simulated run writes an executed copy to its own
+    folder. Metadata is stable: no times, no machine, no minor versions.
+
+    Raises:
+        StudyError: a cell fails; the message names the notebook, the cell and the error.
+    """
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+
+    source = study.paths.root / "notebooks" / f"{name}.ipynb"
+    target = study.paths.notebooks / f"{name}.ipynb"
+    book = nbformat.read(source, as_version=4)
+    report_code = digest_of_sources(study.paths.root / "analysis" / "report")
+    key = digest_of([study.run_key, report_code, [[cell.cell_type, cell.source] for cell in book.cells]])
+    if not study.force and target.exists():
+        held = nbformat.read(target, as_version=4).metadata.get("study", {})
+        if held.get("key") == key and held.get("simulated") == study.paths.simulated:
+            return False
+    for cell in book.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    client = NotebookClient(
+        book, timeout=600, kernel_name="python3", record_timing=False, resources={"metadata": {"path": str(study.paths.root / "notebooks")}}
+    )
+    tree = "simulated" if study.paths.simulated else "real"
+    before = os.environ.get(TREE_VARIABLE)
+    os.environ[TREE_VARIABLE] = tree
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        raise SourceError(f"notebook {name} stopped: {error.ename}: {error.evalue}", "cells that run", f"notebooks/{name}.ipynb") from None
+    finally:
+        os.environ.pop(TREE_VARIABLE) if before is None else os.environ.update({TREE_VARIABLE: before})
+    book.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+            "study": {"key": key, "simulated": study.paths.simulated},
+        }
+    )
+    for cell in book.cells:
+        cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k != "execution"})
+    with replacing(target) as temporary:
+        nbformat.write(book, temporary)
+    return True
+
+
+def notebook_names(paths: Paths) -> list[str]:
+    """Return the notebooks in the order a reader wants them."""
+    return sorted(path.stem for path in (paths.root / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+# --- the main job -----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Clock:
+    """Seconds since the last step, for the progress of the main job; never written to an output."""
+
+    start: float = field(default_factory=time.monotonic)
+    last: float = field(default_factory=time.monotonic)
+
+    def lap(self) -> float:
+        """Return seconds since the last lap."""
+        now = time.monotonic()
+        passed, self.last = now - self.last, now
+        return passed
+
+    def total(self) -> float:
+        """Return seconds since the start."""
+        return time.monotonic() - self.start
+
+
+def reproduce(study: Study, line: Timed) -> pd.DataFrame:
+    """Make everything, and return the headline frame.
+
+    Args:
+        study: the tree.
+        line: called after each output with its name and what was done.
+    """
+    from analysis.report.outputs import OUTPUTS, make_output, stale
+    from analysis.report.paper import build_paper
+
+    table = study.panel.table
+    line("panel", f"{table['county_fips'].nunique():,} areas x {table['year'].nunique()} years")
+    line("estimates", f"{len(study.results):,} rows of {study.results['spec'].nunique()} specifications")
+    for name in OUTPUTS:
+        todo = study.force or stale(name, study.context)
+        make_output(name, study.context, force=study.force)
+        line(name, OUTPUTS[name].title if todo else f"{OUTPUTS[name].title} (unchanged)")
+    for name in notebook_names(study.paths):
+        ran = run_notebook(study, name)
+        line(name, "notebook" if ran else "notebook (unchanged)")
+    made = build_paper(study.context)
+    line("paper", made.relative_to(study.paths.root).as_posix())
+    return study.headline

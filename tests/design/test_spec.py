@@ -1,0 +1,701 @@
+"""A spec reads strictly, keeps its identity, and refuses what the protocol refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analysis.base.errors import ProtocolError, SpecError
+from analysis.design.spec import ESTIMATORS, SECTIONS, load_spec, parse_spec, spec_names
+
+PANEL = """
+name = "rule"
+title = "A rule of our own"
+status = "added"
+[outcome]
+measure = "violent_ex_rape"
+scale = "rate_100k"
+build = "policed"
+[treatment]
+definition = "policy_full"
+onset = "first_full_year"
+comparison = "not_yet_treated"
+[sample]
+years = [2010, 2017]
+min_population = 10_000
+min_coverage = 0.90
+balance = "every_year"
+drop_states = ["CA", "OR"]
+drop_counties = ["06037"]
+[covariates]
+names = ["log_population", "hispanic"]
+vintage = "2006_2010"
+[estimator]
+name = "group_time_att"
+method = "doubly_robust"
+within = "none"
+weights = "population_baseline"
+[inference]
+vcov = "cluster"
+by = "state"
+level = 0.95
+draws = 999
+seed = 1
+"""
+
+MATCHED = """
+name = "year"
+title = "One year"
+status = "added"
+[design]
+kind = "cross_section"
+year = 2015
+[outcome]
+measure = "total"
+scale = "rate_10k"
+[treatment]
+definition = "policy_full"
+onset = "first_full_year"
+comparison = "never_treated"
+[sample]
+min_population = 0
+min_coverage = 0
+[covariates]
+names = ["hispanic"]
+vintage = "2000"
+[estimator]
+name = "matched_difference"
+distance = "mahalanobis"
+neighbours = 1
+replacement = true
+caliper = 0.0
+exact = ["urban_class"]
+bias_adjust = false
+weights = "none"
+[inference]
+vcov = "cluster"
+by = "state"
+level = 0.95
+draws = 0
+seed = 1
+"""
+
+TWO_WAY = PANEL.replace(
+    'name = "group_time_att"\nmethod = "doubly_robust"\nwithin = "none"',
+    'name = "two_way"\neffects = "county_year"',
+).replace('names = ["log_population", "hispanic"]\nvintage = "2006_2010"', "names = []")
+
+
+def read(text: str, old: str = "", new: str = "", folder: str | Path = ""):
+    assert old in text, f"the test replaces {old!r}, which is not there"
+    return parse_spec(text.replace(old, new, 1), where="my_rule.toml", folder=folder)
+
+
+# --- messages -------------------------------------------------------------------------------------
+
+MESSAGES = [
+    (
+        PANEL,
+        "min_population",
+        "min_populaton",
+        "unknown key sample.min_populaton (did you mean min_population?); expected one of "
+        "years, drop_years, min_population, min_coverage, balance, constant_agencies, "
+        "keep_states, drop_states, drop_counties, urban_classes; change it in my_rule.toml",
+    ),
+    (
+        PANEL,
+        "0.90",
+        "80",
+        "sample.min_coverage = 80; expected a share in [0, 1]; change it in my_rule.toml",
+    ),
+    (
+        PANEL,
+        "0.90",
+        '"90 %"',
+        'sample.min_coverage = "90 %"; expected a share in [0, 1]; change it in my_rule.toml',
+    ),
+    (
+        PANEL,
+        "0.90",
+        "true",
+        "sample.min_coverage = true; expected a share in [0, 1]; change it in my_rule.toml",
+    ),
+    (
+        PANEL,
+        "10_000",
+        "1e4",
+        "sample.min_population = 10000.0; expected a number of residents; change it in my_rule.toml",
+    ),
+    (
+        PANEL,
+        '"06037"',
+        "17031",
+        "sample.drop_counties holds 17031, a number; expected FIPS codes as quoted text of "
+        'five digits, ["06037"]; change it in my_rule.toml',
+    ),
+    (
+        PANEL,
+        '"06037"',
+        '"6037"',
+        "sample.drop_counties holds '6037'; expected FIPS codes as quoted text of five digits, "
+        '["06037"]; change it in my_rule.toml',
+    ),
+    (
+        PANEL,
+        '"06037"',
+        '"36061"',
+        'sample.drop_counties holds "36061", a county of New York City, which is one area '
+        'here, "36998"; expected FIPS codes as quoted text of five digits, ["06037"]; change '
+        "it in my_rule.toml",
+    ),
+    (
+        PANEL,
+        '["CA", "OR"]',
+        '["CA", "CA"]',
+        'sample.drop_states holds CA twice; expected a list of postal codes, ["CA", "OR"]; '
+        "change it in my_rule.toml",
+    ),
+    (
+        PANEL,
+        "2010, 2017",
+        "2017, 2010",
+        "sample.years = [2017, 2010]; expected [first, last], both between 2005 and 2019, "
+        "first before last; change it in my_rule.toml",
+    ),
+    (
+        PANEL,
+        "seed = 1",
+        "",
+        "inference.seed is missing; expected a whole number from 0; change it in my_rule.toml",
+    ),
+    (
+        PANEL,
+        'by = "state"',
+        "",
+        "inference.by is missing; expected one of state, county, none; change it in my_rule.toml",
+    ),
+    (
+        PANEL,
+        'vcov = "cluster"',
+        "",
+        "inference.vcov is missing; expected one of cluster, abadie_imbens, wild_bootstrap; "
+        "change it in my_rule.toml",
+    ),
+    (
+        PANEL,
+        "level = 0.95",
+        "",
+        "inference.level is missing; expected a share between 0.5 and 1, such as 0.95; change "
+        "it in my_rule.toml",
+    ),
+    (
+        PANEL,
+        "draws = 999",
+        "",
+        "inference.draws is missing; expected a whole number of draws, 0 for none; change it in my_rule.toml",
+    ),
+    (
+        PANEL,
+        'comparison = "not_yet_treated"',
+        "",
+        "treatment.comparison is missing; expected one of not_yet_treated, never_treated; "
+        "change it in my_rule.toml",
+    ),
+    (
+        PANEL,
+        'weights = "population_baseline"',
+        "",
+        "estimator.weights is missing; expected one of population_baseline, none; change it in my_rule.toml",
+    ),
+    (
+        PANEL,
+        '"doubly_robust"',
+        '"doubly_robst"',
+        'estimator.method = "doubly_robst" (did you mean doubly_robust?); expected one of '
+        "doubly_robust, outcome_regression, inverse_weighting; change it in my_rule.toml",
+    ),
+    (
+        PANEL,
+        '"hispanic"]',
+        '"hispanics"]',
+        "covariates.names holds 'hispanics' (did you mean hispanic?); expected one of "
+        "log_population, log_density, foreign_born, hispanic, black, age_15_24, age_65_over, "
+        "bachelor, owner_occupied, poverty, unemployment, log_income, democratic_vote; change "
+        "it in my_rule.toml",
+    ),
+    (
+        PANEL,
+        '"2006_2010"',
+        '"2009_2013"',
+        'covariates.vintage = "2009_2013", in which there is no log_population; expected for '
+        "log_population one of 2000, 2006_2010; change it in my_rule.toml",
+    ),
+    (
+        PANEL,
+        'scale = "rate_100k"',
+        'scale = "as_measured"',
+        'outcome.scale = "as_measured" for violent_ex_rape, a count of offences; expected one '
+        "of rate_100k, rate_10k, log_rate, count; change it in my_rule.toml",
+    ),
+    (
+        PANEL,
+        '"violent_ex_rape"',
+        '"declined_detainers"',
+        'outcome.scale = "rate_100k" for declined_detainers, which is declined detainers per '
+        '10,000 residents; expected "as_measured"; change it in my_rule.toml',
+    ),
+    (
+        PANEL,
+        "[inference]",
+        "[inferences]",
+        "unknown key 'inferences' (did you mean inference?); expected one of name, title, "
+        "status, design, outcome, treatment, sample, covariates, controls, estimator, "
+        "inference, vary, also; change it in my_rule.toml",
+    ),
+    (
+        PANEL,
+        'status = "added"',
+        "",
+        "status is missing; expected one of declared, added; change it in my_rule.toml",
+    ),
+    (
+        MATCHED,
+        "min_population = 0",
+        "years = [2010, 2015]\nmin_population = 0",
+        "sample.years = [2010, 2015] in a cross-section; expected design.year alone; change it "
+        "in my_rule.toml",
+    ),
+    (
+        PANEL,
+        'names = ["log_population", "hispanic"]',
+        "names = []",
+        'covariates.vintage = "2006_2010" without covariates; expected covariates.names to '
+        "hold some, or no vintage; change it in my_rule.toml",
+    ),
+    (
+        MATCHED,
+        'names = ["hispanic"]\nvintage = "2000"',
+        "names = []",
+        "covariates.names = [] for matched_difference; expected at least one covariate to "
+        "match on; change it in my_rule.toml",
+    ),
+    (
+        MATCHED,
+        'vcov = "cluster"',
+        'vcov = "abadie_imbens"',
+        'inference.by = "state" with vcov = "abadie_imbens"; expected "none": that error takes '
+        "counties as independent; change it in my_rule.toml",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "old", "new", "message"), MESSAGES)
+def test_a_bad_spec_says_what_was_found_wanted_and_where(text, old, new, message):
+    with pytest.raises(SpecError) as raised:
+        read(text, old, new)
+    assert str(raised.value) == message
+
+
+def test_an_unquoted_code_with_a_leading_zero_is_named_although_toml_cannot_read_it():
+    with pytest.raises(
+        SpecError, match=r'FIPS codes as quoted text: "06037", not 06037; change it in my_rule.toml'
+    ):
+        read(PANEL, '"06037"', "06037")
+
+
+def test_an_unknown_definition_names_the_nearest():
+    with pytest.raises(
+        SpecError, match=r'treatment.definition = "policy_ful" \(did you mean policy_full\?\)'
+    ):
+        read(PANEL, '"policy_full"', '"policy_ful"')
+
+
+def test_an_unknown_spec_names_the_nearest(tmp_path):
+    with pytest.raises(SpecError, match=r"no spec 'mian' \(did you mean main\?\)"):
+        load_spec("mian")
+    with pytest.raises(SpecError, match="no spec"):
+        load_spec(tmp_path / "absent.toml")
+
+
+# --- protocol -------------------------------------------------------------------------------------
+
+REFUSED = [
+    (
+        PANEL,
+        '"violent_ex_rape"',
+        '"rape_legacy"',
+        "rule 3: rape_legacy in 2010-2017: the FBI prints no legacy rape after 2016",
+    ),
+    (
+        PANEL,
+        '"violent_ex_rape"',
+        '"rape_revised"',
+        "rule 3: rape_revised in 2010-2017: the definition exists from 2013",
+    ),
+    (
+        PANEL,
+        '"policy_full"',
+        '"declines_share25"',
+        "rule 6: declines_share25 with outcomes in 2010-2017",
+    ),
+    (
+        PANEL,
+        '"policy_full"',
+        '"dhs_2025"',
+        "rule 6: ",
+    ),
+    (
+        PANEL.replace('within = "none"', 'within = "state"'),
+        '"policy_full"',
+        '"state_law"',
+        "rule 6: ",
+    ),
+    (
+        TWO_WAY.replace('"county_year"', '"state_by_year"'),
+        '"policy_full"',
+        '"state_law"',
+        "rule 6: ",
+    ),
+    (
+        MATCHED.replace('["urban_class"]', '["state"]'),
+        '"policy_full"',
+        '"state_law"',
+        "rule 6: ",
+    ),
+    (
+        PANEL,
+        'method = "doubly_robust"',
+        'effects = "state_by_year"',
+        "rule 11: estimator.effects cannot be honoured by group_time_att; it belongs to two_way",
+    ),
+    (
+        TWO_WAY,
+        'effects = "county_year"',
+        'within = "state"',
+        "rule 11: estimator.within cannot be honoured by two_way",
+    ),
+    (
+        TWO_WAY,
+        "names = []",
+        'names = ["hispanic"]\nvintage = "2000"',
+        'rule 11: two_way cannot honour covariates.names = ["hispanic"]: covariates fixed in '
+        "time are absorbed",
+    ),
+    (
+        TWO_WAY,
+        "not_yet_treated",
+        "never_treated",
+        'rule 11: two_way cannot honour treatment.comparison = "never_treated"',
+    ),
+    (
+        TWO_WAY,
+        "comparison =",
+        "anticipation = 1\ncomparison =",
+        "rule 11: two_way cannot honour treatment.anticipation = 1",
+    ),
+    (
+        PANEL,
+        '"cluster"',
+        '"wild_bootstrap"',
+        'rule 11: group_time_att cannot honour inference.vcov = "wild_bootstrap"',
+    ),
+    (
+        MATCHED,
+        "[estimator]",
+        '[controls]\npolicies = ["agreement_287g"]\n[estimator]',
+        "rule 11: matched_difference cannot honour controls.policies",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "old", "new", "message"), REFUSED)
+def test_what_the_protocol_refuses_is_refused_with_the_rule(text, old, new, message):
+    with pytest.raises(ProtocolError) as raised:
+        read(text, old, new)
+    assert str(raised.value).startswith(message)
+    assert raised.value.wanted, "a refusal says what would be right"
+
+
+def test_what_the_protocol_wants_said_is_said():
+    legacy = read(PANEL, "2010, 2017", "2010, 2014").replace({"outcome.measure": "rape_legacy"})
+    assert any(
+        note.startswith("rule 3: from 2013 agencies leave the legacy definition") for note in legacy.notes
+    )
+    assert not any("rule 3" in note for note in legacy.replace({"sample.years": [2007, 2012]}).notes)
+    assert any("read it beside" in note for note in read(PANEL, "violent_ex_rape", "violent").notes)
+    early = read(PANEL).replace({"sample.years": [2010, 2012], "outcome.measure": "violent"})
+    assert not any("rule 3" in note for note in early.notes)
+    assert any(
+        "overlap early policies" in n
+        for n in read(
+            MATCHED, '["hispanic"]\nvintage = "2000"', '["foreign_born"]\nvintage = "2009_2013"'
+        ).notes
+    )
+    assert any("part of a year" in note for note in read(PANEL, "first_full_year", "adoption_year").notes)
+
+
+def test_only_state_level_inference_carries_a_verdict():
+    matched = read(MATCHED)
+    assert matched.carries_verdict
+    assert not matched.replace({"inference.by": "county"}).carries_verdict
+    assert not matched.replace({"inference.vcov": "abadie_imbens", "inference.by": "none"}).carries_verdict
+    assert not matched.replace({"treatment.definition": "dhs_2025"}).carries_verdict
+
+
+# --- identity -------------------------------------------------------------------------------------
+
+
+def test_formatting_comments_and_order_do_not_change_the_digest():
+    plain = read(PANEL)
+    sections = PANEL.strip().split("\n[")
+    shuffled = "\n".join([sections[0], *("[" + s for s in reversed(sections[1:]))])
+    reformatted = (
+        shuffled.replace("10_000", "10000   # residents").replace("0.90", "0.9").replace(
+            '["CA", "OR"]', '[\n  "OR",  # a state\n  "CA",\n]'
+        )
+    )  # fmt: skip
+    assert read(reformatted) == read(shuffled).replace({"sample.drop_states": ["OR", "CA"]})
+    assert read(reformatted).digest == plain.digest
+    assert read(PANEL, "[covariates]", "[controls]\npolicies = []\n[covariates]").digest == plain.digest
+
+
+CHANGES = {
+    "name": "other",
+    "title": "Another",
+    "status": "declared",
+    "design.kind": {"panel": "cross_section", "cross_section": "panel"},
+    "design.year": 2014,
+    "outcome.measure": "murder",
+    "outcome.scale": "count",
+    "outcome.build": "county_agencies",
+    "treatment.definition": "policy_any",
+    "treatment.onset": "adoption_year",
+    "treatment.upper_bound_dates": "one_year_earlier",
+    "treatment.anticipation": 1,
+    "treatment.comparison": {"panel": "never_treated", "cross_section": "not_yet_treated"},
+    "sample.years": [2009, 2017],
+    "sample.drop_years": [2014],
+    "sample.min_population": 5,
+    "sample.min_coverage": 0.5,
+    "sample.balance": "none",
+    "sample.constant_agencies": True,
+    "sample.keep_states": ["NY"],
+    "sample.drop_states": ["TX"],
+    "sample.drop_counties": ["01001"],
+    "sample.urban_classes": ["noncore"],
+    "covariates.names": ["poverty"],
+    "covariates.vintage": {"panel": "2000", "cross_section": "2006_2010"},
+    "controls.policies": ["secure_communities"],
+    "estimator.name": {"panel": "matched_difference", "cross_section": "two_way"},
+    "estimator.method": "inverse_weighting",
+    "estimator.within": "state",
+    "estimator.effects": "state_by_year",
+    "estimator.distance": "propensity",
+    "estimator.neighbours": 2,
+    "estimator.replacement": False,
+    "estimator.caliper": 0.2,
+    "estimator.exact": [],
+    "estimator.bias_adjust": True,
+    "estimator.weights": {"panel": "none", "cross_section": "population_baseline"},
+    "inference.vcov": {"panel": "wild_bootstrap", "cross_section": "abadie_imbens"},
+    "inference.by": "county",
+    "inference.level": 0.9,
+    "inference.draws": 499,
+    "inference.seed": 2,
+}
+ALL_KEYS = {
+    *("name", "title", "status"),
+    *(f"{section}.{key}" for section, keys in SECTIONS.items() for key in keys),
+    "estimator.name",
+    *(f"estimator.{key}" for rules in ESTIMATORS.values() for key in rules.keys),
+}
+
+
+def test_every_key_is_among_the_changes():
+    assert set(CHANGES) == ALL_KEYS
+
+
+MATCHED_ONLY = {"bias_adjust", "caliper", "distance", "exact", "neighbours", "replacement"}
+REFUSED_ALONE = {
+    "group_time_att": {
+        *("design.kind", "design.year", "estimator.name", "estimator.effects", "inference.vcov"),
+        *(f"estimator.{key}" for key in MATCHED_ONLY),
+    },
+    "two_way": {
+        *("design.kind", "design.year", "estimator.name", "estimator.method", "estimator.within"),
+        *("covariates.names", "covariates.vintage", "treatment.anticipation", "treatment.comparison"),
+        *(f"estimator.{key}" for key in MATCHED_ONLY),
+    },
+    "matched_difference": {
+        *("design.kind", "estimator.name", "estimator.effects", "estimator.method", "estimator.within"),
+        *("controls.policies", "inference.vcov", "treatment.anticipation"),
+        *("sample.years", "sample.balance", "sample.drop_years"),
+    },
+}
+
+
+@pytest.mark.parametrize("text", [PANEL, TWO_WAY, MATCHED], ids=list(REFUSED_ALONE))
+def test_every_key_changes_the_digest_or_is_refused(text):
+    spec = read(text)
+    refused = set()
+    for key in sorted(ALL_KEYS):
+        value = CHANGES[key][spec.design.kind] if isinstance(CHANGES[key], dict) else CHANGES[key]
+        assert spec.flat().get(key) != value, f"the test changes {key} to the value it has"
+        try:
+            changed = spec.replace({key: value})
+        except SpecError:
+            refused.add(key)
+            continue
+        assert changed.digest != spec.digest, key
+        assert (changed.content_digest != spec.content_digest) == (key not in {"name", "title", "status"}), (
+            key
+        )
+        assert key in set(spec.diff(changed)["key"])
+    assert refused == REFUSED_ALONE[spec.estimator.name]
+
+
+def test_a_csv_counts_by_its_bytes_and_is_found_beside_the_spec(tmp_path):
+    text = PANEL.replace('"policy_full"', '"mine.csv"')
+    with pytest.raises(SpecError, match="there is no such file beside the spec"):
+        read(text, folder=tmp_path)
+    (tmp_path / "mine.csv").write_text("county_fips\n01001\n")
+    first = read(text, folder=tmp_path)
+    assert first.definition_path == tmp_path / "mine.csv"
+    before = first.digest
+    (tmp_path / "mine.csv").write_text("county_fips\n01003\n")
+    assert first.digest != before
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "mine.csv").write_text("county_fips\n01001\n")
+    assert read(text, folder=tmp_path / "elsewhere").digest == before, "the folder is no part of the identity"
+
+
+def test_a_spec_survives_its_own_dictionary():
+    for name in spec_names():
+        for spec in load_spec(name).expand():
+            assert spec.replace({}).digest == spec.digest
+            assert hash(spec) == hash(spec.replace({}))
+
+
+# --- the grid -------------------------------------------------------------------------------------
+
+GRID = """
+[vary]
+"outcome.measure" = ["violent_ex_rape", "property", "murder"]
+"estimator.method" = ["doubly_robust", "inverse_weighting"]
+[[also]]
+name = "bare"
+"covariates.names" = []
+[[also]]
+name = "north"
+crossed_with = ["outcome.measure"]
+"sample.keep_states" = ["NY"]
+"""
+
+
+def test_the_grid_is_crossed_and_the_one_offs_are_not():
+    specs = read(PANEL + GRID).expand()
+    assert len(specs) == 3 * 2 + 1 + 3
+    assert len({spec.digest for spec in specs}) == len(specs)
+    assert specs[1].name == "rule/measure=violent_ex_rape/method=inverse_weighting"
+    assert specs[6].name == "rule/bare" and specs[6].outcome.measure == "violent_ex_rape"
+    assert specs[6].covariates.names == () and specs[6].covariates.vintage == "none"
+    assert [spec.outcome.measure for spec in specs[7:]] == ["violent_ex_rape", "property", "murder"]
+    assert all(spec.sample.keep_states == ("NY",) for spec in specs[7:])
+    assert all(not spec.vary and not spec.also for spec in specs)
+    assert read(PANEL).expand() == (read(PANEL),)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            '"estimator.method"',
+            '"estimator.metod"',
+            "vary: unknown key 'estimator.metod' (did you mean estimator.method?)",
+        ),
+        ('"covariates.names" = []', "", "also 'bare' changes nothing"),
+        ('name = "north"', 'name = "bare"', "two [[also]] are named 'bare'"),
+        (
+            'crossed_with = ["outcome.measure"]',
+            'crossed_with = ["outcome.scale"]',
+            "also 'north': crossed_with = ",
+        ),
+        (
+            '["doubly_robust", "inverse_weighting"]',
+            '["doubly_robust"]',
+            'vary."estimator.method" = ["doubly_robust"]',
+        ),
+    ],
+)
+def test_a_bad_grid_is_refused(old, new, message):
+    with pytest.raises(SpecError) as raised:
+        read(PANEL + GRID, old, new)
+    assert str(raised.value).startswith(message)
+
+
+def test_a_bad_variant_is_named_and_two_alike_are_refused():
+    with pytest.raises(ProtocolError, match=r"rule/measure=rape_revised/method=doubly_robust: rule 3"):
+        read(PANEL + GRID, '"murder"', '"rape_revised"').expand()
+    with pytest.raises(
+        SpecError, match="'rule/bare' and 'rule/measure=violent_ex_rape/method=doubly_robust' are one"
+    ):
+        read(
+            PANEL + GRID, '"covariates.names" = []', '"covariates.names" = ["hispanic", "log_population"]'
+        ).expand()
+
+
+def test_replacing_the_estimator_lets_go_of_keys_it_does_not_take():
+    spec = read(PANEL, 'names = ["log_population", "hispanic"]\nvintage = "2006_2010"', "names = []")
+    two_way = spec.replace({"estimator.name": "two_way", "estimator.effects": "state_by_year"})
+    assert two_way.estimator.method is None and two_way.within == "state"
+    with pytest.raises(SpecError, match=r"estimator.effects is missing"):
+        spec.replace({"estimator.name": "two_way"})
+    with pytest.raises(ProtocolError, match=r"rule 11: estimator.method cannot be honoured by two_way"):
+        spec.replace(
+            {
+                "estimator.name": "two_way",
+                "estimator.effects": "county_year",
+                "estimator.method": "doubly_robust",
+            }
+        )
+
+
+# --- the specs that come with the study -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", spec_names())
+def test_every_spec_of_the_study_loads_and_expands(name):
+    spec = load_spec(name)
+    assert spec.name == name and spec.status == "declared"
+    # A one-off that came later says so itself; what it is added to keeps its status (rule 18).
+    added = {one.name for one in spec.also if dict(one.changes).get("status") == "added"}
+    for one in spec.expand():
+        assert (one.status == "added") == (one.name.removeprefix(f"{name}/").split("/")[0] in added), one.name
+    assert len({one.name for one in spec.expand()}) == len(spec.expand())
+
+
+def test_the_specs_of_the_study_cover_what_the_protocol_asks():
+    every = [spec for name in spec_names() for spec in load_spec(name).expand()]
+    assert len({spec.digest for spec in every}) == len(every)
+    panels = [name for name in spec_names() if load_spec(name).design.kind == "panel"]
+    for name in panels:  # rule 8
+        specs = [spec for spec in load_spec(name).expand() if spec.design.kind == "panel"]
+        assert any("CA" in spec.sample.drop_states for spec in specs), name
+        assert any(spec.within == "state" for spec in specs), name
+        assert any(not spec.sample.drop_states and spec.within == "none" for spec in specs), name
+    measures = {spec.outcome.measure for spec in load_spec("main").expand()}
+    assert {"violent", "violent_ex_rape"} <= measures  # rule 3
+    builds = {spec.outcome.build for spec in load_spec("main").expand()}
+    assert builds == {"policed", "county_population", "county_agencies"}  # rule 1
+    assert any(
+        spec.treatment.upper_bound_dates == "one_year_earlier" for spec in load_spec("main").expand()
+    )  # rule 5
+    federal = load_spec("federal").expand()
+    assert {year for spec in federal for year in (spec.years[-1],)} >= {2014, 2016, 2017}  # rule 9
+    assert any(spec.controls.policies == ("secure_communities", "agreement_287g") for spec in federal)
+    assert all(
+        spec.covariates.vintage in {"none", "2000", "2006_2010"}
+        for n in panels
+        for spec in load_spec(n).expand()
+    )
