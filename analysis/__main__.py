@@ -23,13 +23,27 @@ app = typer.Typer(
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
-SpecName = Annotated[str, typer.Argument(help="A spec that comes with the study (main, two_way, ...) or a path to a TOML file.")]
-Simulated = Annotated[bool, typer.Option("--simulated", help="Work on the simulated twin, in simulated/, even where real data are at hand.")]
-Force = Annotated[bool, typer.Option("--force", help="Make everything anew, even what nothing has changed for.")]
+SpecName = Annotated[
+    str,
+    typer.Argument(help="A spec that comes with the study (main, two_way, ...) or a path to a TOML file."),
+]
+Simulated = Annotated[
+    bool,
+    typer.Option(
+        "--simulated", help="Work on the simulated twin, in simulated/, even where real data are at hand."
+    ),
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Make everything anew, even what nothing has changed for.")
+]
 
 
 @app.command()
-def reproduce(simulated: Simulated = False, force: Force = False, offline: Annotated[bool, typer.Option("--offline", help="Never download.")] = False) -> None:
+def reproduce(
+    simulated: Simulated = False,
+    force: Force = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Never download.")] = False,
+) -> None:
     """Rebuild the whole study and print its answer.
 
     Raw files, panel, main specs, data/results/estimates.csv, figures, tables, notebooks, paper. Missing raw files are
@@ -109,7 +123,9 @@ def check(spec: SpecName, simulated: Simulated = False) -> None:
 @app.command()
 def run(
     spec: SpecName,
-    to: Annotated[Path, typer.Option("--out", help="Folder for estimates, figures and the one-page summary.")],
+    to: Annotated[
+        Path, typer.Option("--out", help="Folder for estimates, figures and the one-page summary.")
+    ],
     simulated: Simulated = False,
 ) -> None:
     """Run a spec: estimates.csv, attrition.csv, the standard figures and a one-page summary, into a folder."""
@@ -121,7 +137,9 @@ def run(
 
     loaded, panel = load_spec(spec), _panel(simulated)
     with err.status(loaded.name) as status:
-        runs = run_specs(panel, [loaded], progress=lambda done, n, name: status.update(f"{done}/{n} {name}"), jobs=2)
+        runs = run_specs(
+            panel, [loaded], progress=lambda done, n, name: status.update(f"{done}/{n} {name}"), jobs=2
+        )
     to.mkdir(parents=True, exist_ok=True)
     write_results(runs.results, to / "estimates.csv")
     _write_csv(runs.attrition, to / "attrition.csv")
@@ -130,7 +148,10 @@ def run(
         err.print(f"{name}: {reason}", markup=False)
     out.print(f"{loaded.title}\n", markup=False)
     _print_answers(runs.results)
-    out.print(f"\nWritten to {to}: estimates.csv, attrition.csv, {', '.join(path.name for path in files)}", markup=False)
+    out.print(
+        f"\nWritten to {to}: estimates.csv, attrition.csv, {', '.join(path.name for path in files)}",
+        markup=False,
+    )
     raise typer.Exit(1 if len(runs.failures) == len(runs.runs) else 0)
 
 
@@ -146,17 +167,40 @@ def compare(
 
     with err.status("both specs") as status:
         found = side_by_side(
-            load_spec(left), load_spec(right), _panel(simulated), progress=lambda done, n, name: status.update(f"{done}/{n} {name}"), jobs=2
+            load_spec(left),
+            load_spec(right),
+            _panel(simulated),
+            progress=lambda done, n, name: status.update(f"{done}/{n} {name}"),
+            jobs=2,
         )
     _print_frame(found.keys, f"Keys that differ: {left} and {right}")
     out.print()
     rows = found.answers
-    shown = rows[["variant", "outcome", "unit", "left_estimate", "left_conf_low", "left_conf_high", "right_estimate", "right_conf_low", "right_conf_high", "difference"]]
-    _print_frame(shown.round(2), "Answers, with both ends of each interval; the two rest on overlapping counties")
+    shown = rows[
+        [
+            "variant",
+            "outcome",
+            "unit",
+            "left_estimate",
+            "left_conf_low",
+            "left_conf_high",
+            "right_estimate",
+            "right_conf_low",
+            "right_conf_high",
+            "difference",
+        ]
+    ]
+    _print_frame(
+        shown.round(2), "Answers, with both ends of each interval; the two rest on overlapping counties"
+    )
 
 
 @app.command()
-def make(name: Annotated[str, typer.Argument(help="An output: figure-1, table-2, ..., or all.")], simulated: Simulated = False, force: Force = False) -> None:
+def make(
+    name: Annotated[str, typer.Argument(help="An output: figure-1, table-2, ..., or all.")],
+    simulated: Simulated = False,
+    force: Force = False,
+) -> None:
     """Make one output and only what it needs."""
     from analysis.report.outputs import OUTPUTS, find_output, make_output
 
@@ -165,11 +209,16 @@ def make(name: Annotated[str, typer.Argument(help="An output: figure-1, table-2,
     for one in names:
         with err.status(one):
             files = make_output(one, study.context, force=force)
-        out.print(f"{one}: " + ", ".join(path.relative_to(study.paths.root).as_posix() for path in files), markup=False)
+        out.print(
+            f"{one}: " + ", ".join(path.relative_to(study.paths.root).as_posix() for path in files),
+            markup=False,
+        )
 
 
 @app.command()
-def diff(name: Annotated[str, typer.Argument(help="An output such as figure-3.")], simulated: Simulated = False) -> None:
+def diff(
+    name: Annotated[str, typer.Argument(help="An output such as figure-3.")], simulated: Simulated = False
+) -> None:
     """Make an output's numbers anew, beside the committed csv. Exit status 1 if they differ beyond 1e-6."""
     from analysis.report.outputs import OUTPUTS, difference, find_output
 
@@ -185,7 +234,9 @@ def diff(name: Annotated[str, typer.Argument(help="An output such as figure-3.")
 
 
 @app.command()
-def trace(name: Annotated[str, typer.Argument(help="An output such as figure-3.")], simulated: Simulated = False) -> None:
+def trace(
+    name: Annotated[str, typer.Argument(help="An output such as figure-3.")], simulated: Simulated = False
+) -> None:
     """Walk from an output back to the raw files it rests on, and their hashes."""
     from analysis.trace import trace_lines
 
@@ -219,7 +270,9 @@ def _only_simulated() -> bool:
 
 def _print_answers(results) -> None:  # type: ignore[no-untyped-def]
     rows = results[results["estimand"].ne("event_time")]
-    shown = rows[["spec", "estimate", "conf_low", "conf_high", "unit", "n_treated", "n_treated_states", "precision"]]
+    shown = rows[
+        ["spec", "estimate", "conf_low", "conf_high", "unit", "n_treated", "n_treated_states", "precision"]
+    ]
     _print_frame(shown.round(2), "Estimates with 95 % intervals")
 
 

@@ -61,7 +61,9 @@ def find_source(say: Say, *, fetch_missing: bool = True) -> Paths:
         report = fetch(paths.raw, manifest, console=None)
         raise SourceError(
             f"the folder named in CRIME_STUDY_DATA lacks {len(report.failed)} of {len(manifest.files)} raw files, "
-            f"e.g. {report.failed[0].path}", "every file of data/manifest.toml", "CRIME_STUDY_DATA, or unset it",
+            f"e.g. {report.failed[0].path}",
+            "every file of data/manifest.toml",
+            "CRIME_STUDY_DATA, or unset it",
         )
     if fetch_missing:
         report = fetch(paths.raw, manifest, console=Console(stderr=True))
@@ -71,9 +73,13 @@ def find_source(say: Say, *, fetch_missing: bool = True) -> Paths:
             say(line)
         if not report.offline:
             raise NetworkError(
-                f"{len(report.failed)} raw files could not be had", "all of them", "the messages above; what came is kept"
+                f"{len(report.failed)} raw files could not be had",
+                "all of them",
+                "the messages above; what came is kept",
             )
-    say("The raw files are neither on disk nor to be had from here: the study runs on its SIMULATED twin, in simulated/.")
+    say(
+        "The raw files are neither on disk nor to be had from here: the study runs on its SIMULATED twin, in simulated/."
+    )
     return Paths(simulated=True)
 
 
@@ -130,7 +136,10 @@ class Study:
                 kept = tuple(run for run in batch.runs if run.spec.name in own)
                 self._runs[name] = Runs(kept, batch.results[batch.results["spec"].isin(own)])
         parts = [self._runs[name] for name in names]
-        return Runs(tuple(run for part in parts for run in part.runs), pd.concat([p.results for p in parts], ignore_index=True))
+        return Runs(
+            tuple(run for part in parts for run in part.runs),
+            pd.concat([p.results for p in parts], ignore_index=True),
+        )
 
     def _tell(self, done: int, everything: int, name: str) -> None:
         self.say(f"{done}/{everything} specifications: {name}")
@@ -179,12 +188,11 @@ class Study:
         digests = {
             "panel": self.panel.digest,
             "estimates": key,
-            "results": key,
+            "movement": key,
             "headline": key,
             "first_stage": key,
             "balance": key,
             "attrition": key,
-            "definitions": made_from_panel,
             "status": made_from_panel,
             "totals": self.panel.digest,
             "geometry": self._shapes_digest(),
@@ -197,12 +205,11 @@ class Study:
             specs={name: spec.digest for name, spec in self.specs.items()},
             panel=lambda: self.panel,
             estimates=lambda: LazyEstimates(self),
-            results=lambda: self.results,
+            movement=self._movement,
             headline=lambda: self.headline,
             first_stage=self._first_stage,
             balance=self._balance,
             attrition=self._attrition,
-            definitions=self._definitions,
             status=self._status,
             totals=self._totals,
             geometry=self._shapes,
@@ -224,32 +231,32 @@ class Study:
         _ = self.results
         return pd.read_csv(self.paths.results / "attrition.csv", keep_default_na=False)
 
+    def _movement(self) -> pd.DataFrame:
+        from analysis.evidence.headline import movement
+
+        return movement(self.results)
+
     def _status(self) -> pd.DataFrame:
-        from analysis.design.treatment import DEFINITIONS, assign_treatment
+        from analysis.design.treatment import DEFINITIONS, is_descriptive, make_treatment
 
         parts = []
         for name in DEFINITIONS:
-            kind = "panel" if DEFINITIONS[name].designs["between"] == "yes" else "cross_section"
-            made = assign_treatment(
-                self.panel.table, self.panel.policies, self.panel.declines, name, onset="first_full_year",
-                upper_bound_dates="as_dated", comparison="not_yet_treated", kind=kind, year=None if kind == "panel" else 2015,
+            # Lists without dates stand as they are in the year of the cross-section.
+            kind, year = ("cross_section", 2015) if is_descriptive(name) else ("panel", None)
+            made = make_treatment(
+                self.panel.table,
+                self.panel.policies,
+                self.panel.declines,
+                name,
+                onset="first_full_year",
+                upper_bound_dates="as_dated",
+                comparison="not_yet_treated",
+                kind=kind,
+                year=year,
             )
-            parts.append(made.table[["county_fips", "state", "status", "cohort"]].assign(definition=name))
+            columns = ["county_fips", "state", "status", "cohort"]
+            parts.append(made.table[columns].assign(definition=name))
         return pd.concat(parts, ignore_index=True)
-
-    def _definitions(self) -> pd.DataFrame:
-        from analysis.design.treatment import definitions_table
-
-        status = self.context.get("status")
-        counts = status.groupby("definition")["status"].value_counts().unstack(fill_value=0)
-        treated = status[status["status"].eq("treated")].groupby("definition")["state"].nunique()
-        table = definitions_table()
-        return table.assign(
-            n_treated=table["definition"].map(counts.get("treated")),
-            n_comparison=table["definition"].map(counts.get("comparison")),
-            n_excluded=table["definition"].map(counts.get("excluded", pd.Series(dtype=float))).fillna(0),
-            n_treated_states=table["definition"].map(treated).fillna(0).astype(int),
-        )
 
     def _totals(self) -> pd.DataFrame:
         wide = self.panel.reports["national_totals"]
@@ -350,7 +357,11 @@ def run_notebook(study: Study, name: str) -> bool:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     client = NotebookClient(
-        book, timeout=600, kernel_name="python3", record_timing=False, resources={"metadata": {"path": str(study.paths.root / "notebooks")}}
+        book,
+        timeout=600,
+        kernel_name="python3",
+        record_timing=False,
+        resources={"metadata": {"path": str(study.paths.root / "notebooks")}},
     )
     tree = "simulated" if study.paths.simulated else "real"
     before = os.environ.get(TREE_VARIABLE)
@@ -358,7 +369,11 @@ def run_notebook(study: Study, name: str) -> bool:
     try:
         client.execute()
     except CellExecutionError as error:
-        raise SourceError(f"notebook {name} stopped: {error.ename}: {error.evalue}", "cells that run", f"notebooks/{name}.ipynb") from None
+        raise SourceError(
+            f"notebook {name} stopped: {error.ename}: {error.evalue}",
+            "cells that run",
+            f"notebooks/{name}.ipynb",
+        ) from None
     finally:
         os.environ.pop(TREE_VARIABLE) if before is None else os.environ.update({TREE_VARIABLE: before})
     book.metadata = nbformat.from_dict(

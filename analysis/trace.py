@@ -48,7 +48,9 @@ def trace_lines(name: str, study: Study) -> Iterator[str]:
     yield f"  panel     {(study.paths.panel / 'panel.parquet').relative_to(root).as_posix():<42} {study.panel.digest}"
     if study.paths.simulated:
         return
-    for file in sorted(study.paths.compiled_policy.glob("*.csv")) + sorted(study.paths.compiled_geography.glob("*.csv")):
+    for file in sorted(study.paths.compiled_policy.glob("*.csv")) + sorted(
+        study.paths.compiled_geography.glob("*.csv")
+    ):
         yield f"  compiled  {file.relative_to(root).as_posix():<42} {sha256_of(file)[:16]}"
     manifest = load_manifest()
     tables = {file.stem for file in study.paths.tidy.glob("*.parquet")}
@@ -58,7 +60,8 @@ def trace_lines(name: str, study: Study) -> Iterator[str]:
             continue
         yield f"  source    {family.title} -> {', '.join(fed)}"
         if family.one_bar:
-            yield f"    {len(family.files)} files, one page a state, sha256 of their hashes {digest_of([manifest.files[p].sha256 for p in family.files])}"
+            together = digest_of([manifest.files[raw].sha256 for raw in family.files])
+            yield f"    {len(family.files)} files, one page a state; digest of their hashes {together}"
             continue
-        for path in family.files:
-            yield f"    {path:<52} {manifest.files[path].sha256}"
+        for raw in family.files:
+            yield f"    {raw:<52} {manifest.files[raw].sha256}"

@@ -71,7 +71,11 @@ def _environment(paths: Paths) -> str:
         if installed not in numbers:
             wrong.append(f"{name} {installed}")
     if wrong:
-        raise StudyError(f"{len(wrong)} packages differ from the lock: {', '.join(wrong[:5])}", "the locked versions", "run: make env")
+        raise StudyError(
+            f"{len(wrong)} packages differ from the lock: {', '.join(wrong[:5])}",
+            "the locked versions",
+            "run: make env",
+        )
     return f"{found} packages as locked"
 
 
@@ -86,7 +90,11 @@ def _raw(paths: Paths) -> str:
     if bad["state"].eq("missing").all() and len(bad) == len(table):
         raise _Skip("no raw files here: python -m analysis fetch")
     if len(bad):
-        raise StudyError(f"{len(bad)} of {len(table)} raw files: {bad.iloc[0]['path']} is {bad.iloc[0]['state']}", "every file, every hash", "run: python -m analysis fetch")
+        raise StudyError(
+            f"{len(bad)} of {len(table)} raw files: {bad.iloc[0]['path']} is {bad.iloc[0]['state']}",
+            "every file, every hash",
+            "run: python -m analysis fetch",
+        )
     return f"{len(table)} files, every SHA-256 as in data/manifest.toml"
 
 
@@ -98,7 +106,10 @@ def _manifest(paths: Paths) -> str:
     fed = {table for file in manifest.files.values() for table in file.feeds}
     unknown = sorted(fed - set(codebook.tables) - {"boundaries"})
     if unknown:
-        raise StudyError(f"the manifest feeds tables the codebook does not hold: {', '.join(unknown)}", where="data/manifest.toml")
+        raise StudyError(
+            f"the manifest feeds tables the codebook does not hold: {', '.join(unknown)}",
+            where="data/manifest.toml",
+        )
     return f"{len(manifest.families)} families feed {len(fed)} tables, each in the codebook"
 
 
@@ -107,7 +118,8 @@ def _compilations(paths: Paths) -> str:
     from analysis.panel.sources.geography import load_fips_changes
 
     events = sum(
-        len(read(paths.compiled_policy)) for read in (policy.read_detainer_policies, policy.read_ddor_2017, policy.read_state_laws)
+        len(read(paths.compiled_policy))
+        for read in (policy.read_detainer_policies, policy.read_ddor_2017, policy.read_state_laws)
     )
     changes = len(load_fips_changes(paths.compiled_geography / "fips_changes.csv"))
     return f"{events} policy rows and {changes} FIPS changes read under their rules"
@@ -132,10 +144,15 @@ def _totals(paths: Paths) -> str:
         raise _Skip("only for the real panel")
     table = load_panel(paths).reports["national_totals"]
     worst = max(
-        (table[f"{m}_agencies"] - table[f"{m}_in_panel"]).div(table[f"{m}_agencies"]).abs().max() for m in ("violent", "property")
+        (table[f"{m}_agencies"] - table[f"{m}_in_panel"]).div(table[f"{m}_agencies"]).abs().max()
+        for m in ("violent", "property")
     )
     if worst > 1e-4:
-        raise StudyError(f"{worst:.2%} of the printed offences of a year are not in the panel", "at most 0.01 %", "data/geography/city_hand_list.csv")
+        raise StudyError(
+            f"{worst:.2%} of the printed offences of a year are not in the panel",
+            "at most 0.01 %",
+            "data/geography/city_hand_list.csv",
+        )
     low, high = table["violent_share"].min(), table["violent_share"].max()
     return f"the panel holds all but {worst:.4%} of Tables 8 and 10, and {low:.1%}-{high:.1%} of the FBI's violent totals"
 
@@ -150,7 +167,11 @@ def _specs(paths: Paths) -> str:
         if spec.status == "declared" and committed_before_run(paths.specs / f"{name}.toml") is None:
             loose.append(name)
     if loose:
-        raise StudyError(f"declared specs that are not committed as they stand: {', '.join(loose)}", "a commit before the run", "the spec, or its status")
+        raise StudyError(
+            f"declared specs that are not committed as they stand: {', '.join(loose)}",
+            "a commit before the run",
+            "the spec, or its status",
+        )
     return f"{len(MAIN_SPECS)} main specs load; those declared are committed as they stand"
 
 
@@ -165,9 +186,15 @@ def _results(paths: Paths) -> str:
         raise _Skip("no results here: python -m analysis reproduce")
     facts = json.loads(stamp.read_text(encoding="utf-8"))
     if facts["sha256"] != sha256_of(file):
-        raise StudyError("estimates.csv is not the file its stamp was written for", f"SHA-256 {facts['sha256'][:12]}…", "run: python -m analysis reproduce")
+        raise StudyError(
+            "estimates.csv is not the file its stamp was written for",
+            f"SHA-256 {facts['sha256'][:12]}…",
+            "run: python -m analysis reproduce",
+        )
     if facts["simulated"] != paths.simulated:
-        raise StudyError("results in this tree are of the other kind", "real results here, simulated ones in simulated/")
+        raise StudyError(
+            "results in this tree are of the other kind", "real results here, simulated ones in simulated/"
+        )
     table = read_results(file)
     return f"{len(table):,} rows of {table['spec'].nunique()} specifications, as stamped"
 
@@ -183,11 +210,21 @@ def _outputs(paths: Paths) -> str:
         folder = folder_of(find_output(name), paths)
         stamp = folder / f"{name}.json"
         if not stamp.exists():
-            raise StudyError(f"{name} was not made", "every registered output", "run: python -m analysis reproduce") if seen else _Skip("no outputs here")
+            raise (
+                StudyError(
+                    f"{name} was not made", "every registered output", "run: python -m analysis reproduce"
+                )
+                if seen
+                else _Skip("no outputs here")
+            )
         facts = json.loads(stamp.read_text(encoding="utf-8"))
         for file, digest in facts["files"].items():
             if sha256_of(folder / file) != digest:
-                raise StudyError(f"{file} is not the file its stamp was written for", "the file as made", f"run: python -m analysis make {name} --force")
+                raise StudyError(
+                    f"{file} is not the file its stamp was written for",
+                    "the file as made",
+                    f"run: python -m analysis make {name} --force",
+                )
         seen += 1
     return f"{seen} figures and tables are the files their stamps were written for"
 
@@ -202,10 +239,20 @@ def _claims(paths: Paths) -> str:
 
 def _repository(paths: Paths) -> str:
     try:
-        listed = subprocess.run(["git", "-C", str(paths.root), "ls-files"], capture_output=True, text=True, check=True, timeout=20).stdout.split("\n")
+        listed = subprocess.run(
+            ["git", "-C", str(paths.root), "ls-files"], capture_output=True, text=True, check=True, timeout=20
+        ).stdout.split("\n")
     except (OSError, subprocess.SubprocessError):
         raise _Skip("not a git checkout") from None
-    wrong = [f for f in listed if f.endswith(NEVER_COMMITTED) or f.startswith(("data/raw/", "data/tidy/", "data/panel/", "simulated/"))]
+    wrong = [
+        f
+        for f in listed
+        if f.endswith(NEVER_COMMITTED)
+        or f.startswith(("data/raw/", "data/tidy/", "data/panel/", "simulated/"))
+    ]
     if wrong:
-        raise StudyError(f"committed, though never to be: {', '.join(wrong[:4])}", "code, specs, our own compilations, estimates, figures")
+        raise StudyError(
+            f"committed, though never to be: {', '.join(wrong[:4])}",
+            "code, specs, our own compilations, estimates, figures",
+        )
     return f"{sum(bool(f) for f in listed)} files tracked, none of them raw data, a built table or simulated"

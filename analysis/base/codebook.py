@@ -97,7 +97,9 @@ class Codebook:
     def table(self, name: str) -> TableContract:
         """Return the contract of a table; an unknown name raises `TableError`."""
         if name not in self.tables:
-            raise TableError(f"no table '{name}' in the codebook{nearest(name, self.tables)}", where="data/codebook.toml")
+            raise TableError(
+                f"no table '{name}' in the codebook{nearest(name, self.tables)}", where="data/codebook.toml"
+            )
         return self.tables[name]
 
     def label(self, column: str, table: str = "panel") -> str:
@@ -109,12 +111,15 @@ class Codebook:
         if name not in self.covariates:
             raise TableError(
                 f"covariates.names holds '{name}'{nearest(name, self.covariates)}",
-                f"one of {', '.join(self.covariates)}", "the spec",
+                f"one of {', '.join(self.covariates)}",
+                "the spec",
             )
         vintages = self.covariates[name]
         if vintage not in vintages:
             raise TableError(
-                f"covariate '{name}' has no vintage '{vintage}'", f"one of {', '.join(vintages)}", "covariates.vintage",
+                f"covariate '{name}' has no vintage '{vintage}'",
+                f"one of {', '.join(vintages)}",
+                "covariates.vintage",
             )
         return vintages[vintage]
 
@@ -124,18 +129,34 @@ def _expand(template: str, lists: Mapping[str, tuple[str, ...]]) -> list[dict[st
     return [dict(zip(fields, values, strict=True)) for values in product(*(lists[f] for f in fields))]
 
 
-def _columns(entries: Mapping[str, Any], lists: Mapping[str, tuple[str, ...]], table: str) -> tuple[Column, ...]:
+def _columns(
+    entries: Mapping[str, Any], lists: Mapping[str, tuple[str, ...]], table: str
+) -> tuple[Column, ...]:
     columns = []
     for template, entry in entries.items():
         for words in _expand(template, lists):
             name = template.format(**words)
             if entry.get("kind") not in KINDS:
                 raise TableError(
-                    f"column {table}.{name} has kind {entry.get('kind')!r}", f"one of {', '.join(KINDS)}", "data/codebook.toml"
+                    f"column {table}.{name} has kind {entry.get('kind')!r}",
+                    f"one of {', '.join(KINDS)}",
+                    "data/codebook.toml",
                 )
-            unknown = set(entry) - {"kind", "label", "unit", "missing", "source", "min", "max", "allowed", "pattern"}
+            unknown = set(entry) - {
+                "kind",
+                "label",
+                "unit",
+                "missing",
+                "source",
+                "min",
+                "max",
+                "allowed",
+                "pattern",
+            }
             if unknown:
-                raise TableError(f"column {table}.{name} has unknown keys {sorted(unknown)}", where="data/codebook.toml")
+                raise TableError(
+                    f"column {table}.{name} has unknown keys {sorted(unknown)}", where="data/codebook.toml"
+                )
             absent = {"kind", "label", "unit", "missing", "source"} - set(entry)
             if absent:
                 raise TableError(f"column {table}.{name} lacks {sorted(absent)}", where="data/codebook.toml")
@@ -173,13 +194,20 @@ def load_codebook(path: Path | None = None) -> Codebook:
     raw = tomllib.loads((path or Paths().codebook).read_text(encoding="utf-8"))
     lists = {name: tuple(values) for name, values in raw.get("lists", {}).items()}
     tables = {
-        name: TableContract(name, entry["grain"], tuple(entry["key"]), _columns(entry["columns"], lists, name))
+        name: TableContract(
+            name, entry["grain"], tuple(entry["key"]), _columns(entry["columns"], lists, name)
+        )
         for name, entry in raw.get("tables", {}).items()
     }
     measures = {
         name: Measure(
-            name, entry["label"], entry["kind"], entry.get("column", ""), entry.get("unit", "offences"),
-            tuple(entry["years"]) if "years" in entry else None, entry.get("note", ""),
+            name,
+            entry["label"],
+            entry["kind"],
+            entry.get("column", ""),
+            entry.get("unit", "offences"),
+            tuple(entry["years"]) if "years" in entry else None,
+            entry.get("note", ""),
         )
         for name, entry in raw.get("measures", {}).items()
     }
@@ -204,7 +232,11 @@ def _schema(contract: TableContract) -> Any:
 
     columns = {}
     for column in contract.columns:
-        checks = [pa.Check(lambda s, kind=column.kind: _kind_holds(s, kind), name=f"kind {column.kind}", ignore_na=False)]
+        checks = [
+            pa.Check(
+                lambda s, kind=column.kind: _kind_holds(s, kind), name=f"kind {column.kind}", ignore_na=False
+            )
+        ]
         if column.minimum is not None:
             checks.append(pa.Check.ge(column.minimum))
         if column.maximum is not None:
@@ -241,10 +273,18 @@ def validate(table: pd.DataFrame, name: str, codebook: Codebook | None = None) -
     wanted = [column.name for column in contract.columns]
     absent = [column for column in wanted if column not in table]
     if absent:
-        raise TableError(f"table {name} lacks {_short(absent)}", f"the {len(wanted)} columns of its codebook entry", "data/codebook.toml")
+        raise TableError(
+            f"table {name} lacks {_short(absent)}",
+            f"the {len(wanted)} columns of its codebook entry",
+            "data/codebook.toml",
+        )
     unknown = [column for column in table if column not in wanted]
     if unknown:
-        raise TableError(f"table {name} has unknown columns {_short(unknown)}", "only columns that stand in the codebook", "data/codebook.toml")
+        raise TableError(
+            f"table {name} has unknown columns {_short(unknown)}",
+            "only columns that stand in the codebook",
+            "data/codebook.toml",
+        )
     ordered = table[wanted].reset_index(drop=True)
     key = list(contract.key)
     if key:
@@ -254,7 +294,10 @@ def validate(table: pd.DataFrame, name: str, codebook: Codebook | None = None) -
         repeated = ordered.duplicated(key, keep=False)
         if repeated.any():
             rows = ordered.loc[repeated, key].head(4).to_dict("records")
-            raise TableError(f"table {name} has {int(repeated.sum())} rows with a repeated key {key}: {rows}", "one row a key")
+            raise TableError(
+                f"table {name} has {int(repeated.sum())} rows with a repeated key {key}: {rows}",
+                "one row a key",
+            )
     try:
         _schema(contract).validate(ordered, lazy=True)
     except SchemaErrors as errors:
@@ -263,10 +306,15 @@ def validate(table: pd.DataFrame, name: str, codebook: Codebook | None = None) -
         column, check = first["column"], first["check"]
         here = cases[(cases["column"] == column) & (cases["check"] == check)]
         rows = [int(i) for i in here["index"].dropna().head(3)]
-        sample = ordered.loc[rows, [*key, *([column] if column not in key else [])]].to_dict("records") if rows else []
+        sample = (
+            ordered.loc[rows, [*key, *([column] if column not in key else [])]].to_dict("records")
+            if rows
+            else []
+        )
         raise TableError(
             f"table {name}, column {column}: {len(here)} value(s) break '{check}', e.g. {sample or first['failure_case']}",
-            "what the codebook states for that column", f"data/codebook.toml, tables.{name}.columns.{column}",
+            "what the codebook states for that column",
+            f"data/codebook.toml, tables.{name}.columns.{column}",
         ) from None
     _refuse_infinite(ordered, name)
     return ordered
@@ -276,7 +324,10 @@ def _refuse_infinite(table: pd.DataFrame, name: str) -> None:
     for column in table.select_dtypes("number"):
         values = table[column].to_numpy(dtype=float, na_value=np.nan)
         if np.isinf(values).any():
-            raise TableError(f"table {name}, column {column}: {int(np.isinf(values).sum())} infinite value(s)", "finite values or missing")
+            raise TableError(
+                f"table {name}, column {column}: {int(np.isinf(values).sum())} infinite value(s)",
+                "finite values or missing",
+            )
 
 
 def _short(names: list[str], most: int = 6) -> str:

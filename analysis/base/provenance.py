@@ -110,11 +110,17 @@ def committed_before_run(path: Path) -> str | None:
         relative = path.resolve().relative_to(ROOT)
         clean = subprocess.run(
             ["git", "-C", str(ROOT), "status", "--porcelain", "--", str(relative)],
-            capture_output=True, text=True, check=True, timeout=10,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
         ).stdout
         commit = subprocess.run(
             ["git", "-C", str(ROOT), "log", "-1", "--format=%h", "--", str(relative)],
-            capture_output=True, text=True, check=True, timeout=10,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
         ).stdout.strip()
     except (ValueError, OSError, subprocess.SubprocessError):
         return None

@@ -306,7 +306,9 @@ def _typed(value: Any, kind: str, place: str, where: str) -> Any:
     else:
         good = True
     if not good:
-        wanted = {"b": "true or false", "s": "text", "i": "a whole number", "f": "a number"}.get(kind[0], "a list: " + kind)
+        wanted = {"b": "true or false", "s": "text", "i": "a whole number", "f": "a number"}.get(
+            kind[0], "a list: " + kind
+        )
         raise TableError(f"{place} = {value!r}", wanted, where)
     return value
 

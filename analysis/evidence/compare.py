@@ -12,7 +12,16 @@ from analysis.design.spec import Spec
 from analysis.evidence.results import ONE_EFFECT
 from analysis.evidence.runs import Progress, Runs, run_specs
 
-ANSWER = ("estimate", "conf_low", "conf_high", "n_treated", "n_comparison", "n_states", "precision", "failure")
+ANSWER = (
+    "estimate",
+    "conf_low",
+    "conf_high",
+    "n_treated",
+    "n_comparison",
+    "n_states",
+    "precision",
+    "failure",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,9 @@ class Comparison:
     right: Runs
 
 
-def compare(spec_a: Spec, spec_b: Spec, panel: Panel, *, progress: Progress | None = None, jobs: int = 1) -> Comparison:
+def compare(
+    spec_a: Spec, spec_b: Spec, panel: Panel, *, progress: Progress | None = None, jobs: int = 1
+) -> Comparison:
     """Return which keys differ between two specs and how their answers differ.
 
     Specifications of two grids are paired by what they vary (``measure=property`` with ``measure=property``); where

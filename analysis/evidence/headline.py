@@ -15,7 +15,14 @@ from analysis.evidence.claims import Claim, Claims, Fact, load_claims
 from analysis.evidence.first_stage import first_stage
 from analysis.evidence.results import ONE_EFFECT, in_unit, window_of_years
 from analysis.evidence.units import LOG_POINTS, RATES, UNIT_OF_SCALE, WORDS, level_of
-from analysis.evidence.verdict import NO_VERDICT, NOT_INFORMATIVE, Comparability, informative, precision, verdict
+from analysis.evidence.verdict import (
+    NO_VERDICT,
+    NOT_INFORMATIVE,
+    Comparability,
+    informative,
+    precision,
+    verdict,
+)
 
 COLUMNS = (
     "claim", "published", "label", "definition", "measure", "measure_label", "comparison", "estimator", "window", "build",
@@ -266,7 +273,8 @@ def _ours(results: pd.DataFrame, claim: Claim, fact: Fact, claims: Claims) -> li
         rows = rows.assign(_main=~main).sort_values(["_main", "_native"], kind="stable")
         rows = rows.drop_duplicates(["definition", "comparison"])
         rows = rows.assign(
-            _d=_definition_order(rows["definition"]), _c=[claim.answered_by.index(c) for c in rows["comparison"]]
+            _d=_definition_order(rows["definition"]),
+            _c=[claim.answered_by.index(c) for c in rows["comparison"]],
         ).sort_values(["_d", "_c"], kind="stable")
         made += [_ours_row(row, claim, fact, claims) for row in rows.to_dict("records")]
     return made
@@ -274,7 +282,9 @@ def _ours(results: pd.DataFrame, claim: Claim, fact: Fact, claims: Claims) -> li
 
 def _ours_row(row: dict[str, Any], claim: Claim, fact: Fact, claims: Claims) -> dict[str, Any]:
     scale, base = str(row["scale"]), float(row["baseline"])
-    value, low, high = (in_unit(float(row[n]), scale, base, fact.unit) for n in ("estimate", "conf_low", "conf_high"))
+    value, low, high = (
+        in_unit(float(row[n]), scale, base, fact.unit) for n in ("estimate", "conf_low", "conf_high")
+    )
     baseline = _baseline_in(base, scale, fact.unit)
     bound = claim.bound.value(fact.unit, baseline, fact.size)
     label = definition_label(str(row["definition"]))
@@ -416,10 +426,22 @@ def _first_stage_rows(results: pd.DataFrame) -> Iterable[dict[str, Any]]:
             **{
                 name: row[name]
                 for name in (
-                    "definition", "measure", "comparison", "window", "california", "estimate", "conf_low", "conf_high",
-                    "unit", "n_treated", "n_comparison", "n_states", "precision", "spec",
+                    "definition",
+                    "measure",
+                    "comparison",
+                    "window",
+                    "california",
+                    "estimate",
+                    "conf_low",
+                    "conf_high",
+                    "unit",
+                    "n_treated",
+                    "n_comparison",
+                    "n_states",
+                    "precision",
+                    "spec",
                 )
-            },  # fmt: skip
+            },
         }
 
 
@@ -449,7 +471,9 @@ def _first_stage_words(rows: pd.DataFrame) -> str:
         )
     years = " and ".join(dict.fromkeys(str(w) for w in rows["window"]))
     note = next((f"; {n}" for n in rows["note"] if n), "")
-    return f"First stage: what adoption did to declined detainers ({years}{note})\n" + _aligned(lines, right=(1,))
+    return f"First stage: what adoption did to declined detainers ({years}{note})\n" + _aligned(
+        lines, right=(1,)
+    )
 
 
 def _claims_table(rows: pd.DataFrame) -> str:
@@ -465,7 +489,9 @@ def _claims_table(rows: pd.DataFrame) -> str:
         for fact in published.to_dict("records"):
             size = _number(fact["estimate"], places, True) if np.isfinite(fact["estimate"]) else "no size"
             ends = _interval(fact, places) if np.isfinite(fact["conf_low"]) else "not published"
-            lines.append((f"  {fact['measure_label']}: published", size, ends, f"{int(fact['n_treated'])}", "", ""))
+            lines.append(
+                (f"  {fact['measure_label']}: published", size, ends, f"{int(fact['n_treated'])}", "", "")
+            )
             ours = part[part["fact"].eq(fact["fact"]) & part["published"].eq(False)]
             for measure, same in ours.groupby("measure", sort=False):
                 if measure != fact["measure"]:
@@ -532,13 +558,15 @@ def _shared(rows: pd.DataFrame) -> str:
     parts = []
     for aspect in split[0]:
         status = pd.Series([one[aspect] for one in split], index=rows.index)
-        if status.nunique() == 1:
+        if status.eq(status.iloc[0]).all():
             parts.append(f"{aspect} {status.iloc[0]}")
             continue
         for by in ("comparison", "measure_label"):
             if status.groupby(rows[by]).nunique().max() == 1:
                 named = rows[by].replace(COMPARISON_WORDS)
-                listed = [f"{word} ({', '.join(dict.fromkeys(named[status == word]))})" for word in status.unique()]
+                listed = [
+                    f"{word} ({', '.join(dict.fromkeys(named[status == word]))})" for word in status.unique()
+                ]
                 break
         else:
             listed = [f"{word} ({n} of {len(rows)})" for word, n in status.value_counts(sort=False).items()]
@@ -618,7 +646,8 @@ def _aligned(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     out = []
     for line in lines:
         cells = [
-            cell.rjust(w) if at in right else cell.ljust(w) for at, (w, cell) in enumerate(zip(widths, line, strict=True))
+            cell.rjust(w) if at in right else cell.ljust(w)
+            for at, (w, cell) in enumerate(zip(widths, line, strict=True))
         ]
         out.append(("  ".join(cells) if any(line[1:]) else line[0]).rstrip())
     return "\n".join(out)

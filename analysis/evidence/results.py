@@ -98,11 +98,7 @@ COLUMNS: dict[str, str] = {
 }
 WHOLE = ("cohort", "time", "event_time", "n_counties", "n_treated", "n_comparison", "n_states", "clusters")
 FLAGS = ("constant_agencies", "informative", "carries_verdict", "excludes_zero", "simulated")
-TEXTS = (
-    "spec spec_digest status failure design estimator method estimand measure outcome build scale unit definition onset "
-    "upper_bound_dates comparison comparison_group within effects window california keep_states drop_states urban_classes "
-    "balance covariates controls weights term vcov by inference states_identifying treated_states precision notes"
-).split()
+TEXTS = ["spec", "spec_digest", "status", "failure", "design", "estimator", "method", "estimand", "measure", "outcome", "build", "scale", "unit", "definition", "onset", "upper_bound_dates", "comparison", "comparison_group", "within", "effects", "window", "california", "keep_states", "drop_states", "urban_classes", "balance", "covariates", "controls", "weights", "term", "vcov", "by", "inference", "states_identifying", "treated_states", "precision", "notes"]
 # Ten significant digits: more than any reader uses, fewer than the last bits in which machines differ.
 FLOAT_FORMAT = "%.10g"
 ONE_EFFECT = ("att", "difference")
@@ -214,7 +210,9 @@ def with_first_stage(table: pd.DataFrame) -> pd.DataFrame:
     """
     out = table.copy()
     keys = ["definition", "comparison", "california"]
-    stage = table[(table["measure"] == DECLINES) & table["estimand"].isin(ONE_EFFECT) & table["estimate"].notna()]
+    stage = table[
+        (table["measure"] == DECLINES) & table["estimand"].isin(ONE_EFFECT) & table["estimate"].notna()
+    ]
     stage = stage.drop_duplicates(keys).set_index(keys)
     usable = (table["measure"] != DECLINES).to_numpy() & table["estimand"].isin(ONE_EFFECT).to_numpy()
     for position in np.flatnonzero(usable):
@@ -284,7 +282,9 @@ def read_results(path: Path) -> pd.DataFrame:
     })  # fmt: skip
     wrong = set(COLUMNS) ^ set(table.columns)
     if wrong:
-        raise TableError(f"{path.name}: columns {', '.join(sorted(wrong))}", "the columns of results", path.name)
+        raise TableError(
+            f"{path.name}: columns {', '.join(sorted(wrong))}", "the columns of results", path.name
+        )
     return _typed(table[list(COLUMNS)])
 
 

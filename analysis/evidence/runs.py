@@ -129,7 +129,9 @@ def run_spec(panel: Panel, spec: Spec, design: Design | None = None) -> Run:
     )
 
 
-def run_specs(panel: Panel, specs: Iterable[Spec], *, progress: Progress | None = None, jobs: int = 1) -> Runs:
+def run_specs(
+    panel: Panel, specs: Iterable[Spec], *, progress: Progress | None = None, jobs: int = 1
+) -> Runs:
     """Run every specification that some specs stand for.
 
     Specifications that share a sample share one design. Results do not depend on ``jobs``.
@@ -176,7 +178,9 @@ def run_specs(panel: Panel, specs: Iterable[Spec], *, progress: Progress | None 
     return Runs(runs, results_frame(found for run in runs for found in run.found()))
 
 
-def fit_all(panel: Panel, specs: Iterable[Spec], *, progress: Progress | None = None, jobs: int = 1) -> list[Estimate]:
+def fit_all(
+    panel: Panel, specs: Iterable[Spec], *, progress: Progress | None = None, jobs: int = 1
+) -> list[Estimate]:
     """Return one estimate a specification, each with its one effect, in the order of the specs.
 
     Args:
@@ -191,7 +195,9 @@ def fit_all(panel: Panel, specs: Iterable[Spec], *, progress: Progress | None = 
     runs = run_specs(panel, specs, progress=progress, jobs=jobs)
     for run in runs.runs:
         if run.failure:
-            raise StudyError(f"'{run.spec.name}': {run.failure}", "a specification that can be estimated", run.spec.where)
+            raise StudyError(
+                f"'{run.spec.name}': {run.failure}", "a specification that can be estimated", run.spec.where
+            )
     return [run.estimates["post"] for run in runs.runs]
 
 
@@ -225,7 +231,9 @@ def sample_key(spec: Spec) -> str:
         False
     """
     plain = spec.to_dict()
-    return json.dumps([spec.folder, *(plain[section] for section in SAMPLE_SECTIONS)], sort_keys=True, default=str)
+    return json.dumps(
+        [spec.folder, *(plain[section] for section in SAMPLE_SECTIONS)], sort_keys=True, default=str
+    )
 
 
 def _turned(design: Design, spec: Spec) -> Design | None:

@@ -25,12 +25,32 @@ PER = 100_000
 """Rates are per this many residents."""
 
 COUNTS = (
-    "murder", "rape_legacy", "rape_revised", "robbery", "aggravated_assault", "burglary", "larceny",
-    "motor_vehicle_theft", "arson", "violent", "property",
+    "murder",
+    "rape_legacy",
+    "rape_revised",
+    "robbery",
+    "aggravated_assault",
+    "burglary",
+    "larceny",
+    "motor_vehicle_theft",
+    "arson",
+    "violent",
+    "property",
 )
 MEASURES = (
-    "murder", "rape_legacy", "rape_revised", "robbery", "aggravated_assault", "burglary", "larceny",
-    "motor_vehicle_theft", "arson", "violent", "violent_ex_rape", "property", "total",
+    "murder",
+    "rape_legacy",
+    "rape_revised",
+    "robbery",
+    "aggravated_assault",
+    "burglary",
+    "larceny",
+    "motor_vehicle_theft",
+    "arson",
+    "violent",
+    "violent_ex_rape",
+    "property",
+    "total",
 )
 
 
@@ -137,7 +157,11 @@ def usual_share(county_rows: pd.DataFrame) -> pd.Series:
 
 
 def county_years(
-    cities: CityAgencies, county_rows: pd.DataFrame, places: pd.DataFrame, parts: pd.Series, measures: Iterable[str] = MEASURES
+    cities: CityAgencies,
+    county_rows: pd.DataFrame,
+    places: pd.DataFrame,
+    parts: pd.Series,
+    measures: Iterable[str] = MEASURES,
 ) -> pd.DataFrame:
     """Return counts, people policed, coverage and rates by county and year.
 
@@ -162,7 +186,9 @@ def county_years(
     resident = np.nan_to_num(split["population"].to_numpy())[:, None]
     counts = split[measures].to_numpy(dtype=float)
     city = pd.DataFrame(counts * share, columns=measures).assign(**{k: split[k] for k in key})
-    policed = pd.DataFrame(~np.isnan(counts) * resident * share, columns=measures).assign(**{k: split[k] for k in key})
+    policed = pd.DataFrame(~np.isnan(counts) * resident * share, columns=measures).assign(
+        **{k: split[k] for k in key}
+    )
     city_counts = city.groupby(key)[measures].sum(min_count=1)
     city_policed = policed.groupby(key)[measures].sum()
 
@@ -203,31 +229,46 @@ def reporting(cities: CityAgencies, county_rows: pd.DataFrame, places: pd.DataFr
     key = ["county_fips", "year"]
     main = cities.shares.drop_duplicates("agency_id").set_index("agency_id")["main_county"]
     frame = places.set_index(key)
-    city_expected = cities.expected.assign(county_fips=cities.expected["agency_id"].map(main)).groupby(key).size()
-    city_printed = cities.printed.assign(county_fips=cities.printed["agency_id"].map(main)).groupby(key).size()
+    city_expected = (
+        cities.expected.assign(county_fips=cities.expected["agency_id"].map(main)).groupby(key).size()
+    )
+    city_printed = (
+        cities.printed.assign(county_fips=cities.printed["agency_id"].map(main)).groupby(key).size()
+    )
     ever = county_rows.groupby("county_fips")["agency_id"].nunique()
-    own_expected = pd.Series(frame.index.get_level_values("county_fips").map(ever), index=frame.index).fillna(0)
+    own_expected = pd.Series(frame.index.get_level_values("county_fips").map(ever), index=frame.index).fillna(
+        0
+    )
     # A county whose remainder is policed by no printed agency still has one to be expected.
     own_expected = own_expected.where((own_expected > 0) | (frame["remainder"] <= 0), 1)
     own_printed = county_rows.groupby(key)["agency_id"].nunique().reindex(frame.index).fillna(0)
 
-    split = cities.printed.merge(cities.shares[["agency_id", "county_fips", "share", "spans_counties"]], on="agency_id")
+    split = cities.printed.merge(
+        cities.shares[["agency_id", "county_fips", "share", "spans_counties"]], on="agency_id"
+    )
     people = split["population"].fillna(0.0) * split["share"]
     rape = split["rape_legacy"].notna() | split["rape_revised"].notna()
-    sums = pd.DataFrame(
-        {
-            "people": people,
-            "spanning": people * split["spans_counties"],
-            "rape": people * rape,
-            "revised": people * split["rape_revised"].notna(),
-            **{k: split[k] for k in key},
-        }
-    ).groupby(key).sum().reindex(frame.index)
+    sums = (
+        pd.DataFrame(
+            {
+                "people": people,
+                "spanning": people * split["spans_counties"],
+                "rape": people * rape,
+                "revised": people * split["rape_revised"].notna(),
+                **{k: split[k] for k in key},
+            }
+        )
+        .groupby(key)
+        .sum()
+        .reindex(frame.index)
+    )
     flags = pd.concat([split[[*key, "not_comparable"]], county_rows[[*key, "not_comparable"]]])
     not_comparable = flags.groupby(key)["not_comparable"].any().reindex(frame.index)
     return pd.DataFrame(
         {
-            "agencies_expected": (city_expected.reindex(frame.index).fillna(0) + own_expected).astype("int64"),
+            "agencies_expected": (city_expected.reindex(frame.index).fillna(0) + own_expected).astype(
+                "int64"
+            ),
             "agencies_reporting": (city_printed.reindex(frame.index).fillna(0) + own_printed).astype("int64"),
             "county_policed_share": (frame["remainder"] / frame["residents"].where(frame["residents"] > 0)),
             "county_agency_reports": own_printed > 0,

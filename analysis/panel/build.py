@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.base.codebook import load_codebook, validate
-from analysis.base.errors import SourceError, StudyError, TableError
+from analysis.base.codebook import validate
+from analysis.base.errors import SourceError, TableError
 from analysis.base.paths import Paths, replacing
 from analysis.base.provenance import canonical_json, digest_of, digest_of_sources, digest_of_table, sha256_of
 from analysis.base.records import Panel
@@ -73,11 +73,17 @@ def areas(frame: pd.DataFrame, classes: pd.DataFrame) -> pd.DataFrame:
     Returns:
         county_fips, state, county_name, division, urban_class, rucc_2013.
     """
-    known = classes[["county_fips", "urban_class_2013", "rucc_2013"]].rename(columns={"urban_class_2013": "urban_class"})
-    table, _ = join(frame, known, ["county_fips"], expect="one_to_one", name="county frame to classes", tolerance=0.0)
+    known = classes[["county_fips", "urban_class_2013", "rucc_2013"]].rename(
+        columns={"urban_class_2013": "urban_class"}
+    )
+    table, _ = join(
+        frame, known, ["county_fips"], expect="one_to_one", name="county frame to classes", tolerance=0.0
+    )
     inside = table["county_fips"].isin(NEW_YORK_COUNTIES)
     # The city takes the class of New York County (Manhattan), its centre.
-    centre = table[table["county_fips"].eq("36061")].assign(county_fips=NEW_YORK_CITY, county_name="New York City")
+    centre = table[table["county_fips"].eq("36061")].assign(
+        county_fips=NEW_YORK_CITY, county_name="New York City"
+    )
     table = pd.concat([table[~inside], centre])
     table["division"] = table["division"].astype(str)
     columns = ["county_fips", "state", "county_name", "division", "urban_class", "rucc_2013"]
@@ -85,7 +91,11 @@ def areas(frame: pd.DataFrame, classes: pd.DataFrame) -> pd.DataFrame:
 
 
 def count_crime(
-    agencies: pd.DataFrame, population: pd.DataFrame, counties: pd.DataFrame, directory: AgencyDirectory, county_hand: pd.DataFrame
+    agencies: pd.DataFrame,
+    population: pd.DataFrame,
+    counties: pd.DataFrame,
+    directory: AgencyDirectory,
+    county_hand: pd.DataFrame,
 ) -> Counted:
     """Return crime, people policed and coverage on the panel's areas.
 
@@ -104,22 +114,42 @@ def count_crime(
     names = city_rows.groupby(["state", "agency_name"], as_index=False)["population"].max()
     placement = place_cities(names, directory)
     one = placement.shares.drop_duplicates(["state", "agency_name"])
-    printed = city_rows.merge(one[["state", "agency_name", "agency_id"]], on=["state", "agency_name"], how="inner")
+    printed = city_rows.merge(
+        one[["state", "agency_name", "agency_id"]], on=["state", "agency_name"], how="inner"
+    )
     plain = printed["agency_id"]
     printed = printed.assign(agency_id=separate_namesakes(printed))
     _refuse_twins(printed)
 
-    identities = pd.DataFrame({"agency_id": printed["agency_id"], "plain": plain, "state": printed["state"], "agency_name": printed["agency_name"]})
+    identities = pd.DataFrame(
+        {
+            "agency_id": printed["agency_id"],
+            "plain": plain,
+            "state": printed["state"],
+            "agency_name": printed["agency_name"],
+        }
+    )
     identities = identities.drop_duplicates(["agency_id", "plain"])
-    shares = placement.shares.merge(identities[["state", "agency_name", "agency_id"]].rename(columns={"agency_id": "identity"}), on=["state", "agency_name"])
-    shares = shares.drop(columns="agency_id").rename(columns={"identity": "agency_id"}).drop_duplicates(["agency_id", "county_fips"])
+    shares = placement.shares.merge(
+        identities[["state", "agency_name", "agency_id"]].rename(columns={"agency_id": "identity"}),
+        on=["state", "agency_name"],
+    )
+    shares = (
+        shares.drop(columns="agency_id")
+        .rename(columns={"identity": "agency_id"})
+        .drop_duplicates(["agency_id", "county_fips"])
+    )
     others = other_departments(directory, shares[["agency_id", "state", "place_fips"]])
 
     resident = population.pivot(index="county_fips", columns="year", values="population")
     main = shares.drop_duplicates("agency_id").set_index("agency_id")["main_county"]
-    expected = ag.expected_population(printed[["agency_id", "year", "population"]].dropna(), main, resident, YEARS)
+    expected = ag.expected_population(
+        printed[["agency_id", "year", "population"]].dropna(), main, resident, YEARS
+    )
     unprinted = _carry(others, resident)
-    all_shares = pd.concat([shares, others], ignore_index=True)[["agency_id", "county_fips", "main_county", "share", "spans_counties"]]
+    all_shares = pd.concat([shares, others], ignore_index=True)[
+        ["agency_id", "county_fips", "main_county", "share", "spans_counties"]
+    ]
     cities = ag.CityAgencies(printed, all_shares, pd.concat([expected, unprinted], ignore_index=True))
 
     county_rows, lost = place_county_agencies(agencies[agencies["table"].eq("10")], counties, county_hand)
@@ -132,18 +162,26 @@ def count_crime(
     steady = ag.CityAgencies(ag.constant_agencies(printed, CONSTANT_WINDOW), cities.shares, cities.expected)
     steady_rows = ag.constant_agencies(county_rows, CONSTANT_WINDOW)
     steady_who = ag.reporting(steady, steady_rows, places)
-    constant = ag.county_years(steady, steady_rows, places, parts).merge(steady_who, on=["county_fips", "year"])
+    constant = ag.county_years(steady, steady_rows, places, parts).merge(
+        steady_who, on=["county_fips", "year"]
+    )
 
     placed_people = printed.groupby("year")["population"].sum()
     all_people = city_rows.groupby("year")["population"].sum()
     reports = {
         "unplaced_cities": placement.unplaced,
         "unplaced_county_agencies": lost,
-        "placement_rules": one.merge(names, on=["state", "agency_name"]).groupby("how", as_index=False).agg(cities=("agency_id", "size"), population=("population", "sum")),
+        "placement_rules": one.merge(names, on=["state", "agency_name"])
+        .groupby("how", as_index=False)
+        .agg(cities=("agency_id", "size"), population=("population", "sum")),
         "placed_share": (placed_people / all_people).rename("share_of_city_population_placed").reset_index(),
-        "departments_never_printed": others.drop_duplicates("agency_id").groupby("state", as_index=False).agg(departments=("agency_id", "size"), population_2010=("population_2010", "sum")),
+        "departments_never_printed": others.drop_duplicates("agency_id")
+        .groupby("state", as_index=False)
+        .agg(departments=("agency_id", "size"), population_2010=("population_2010", "sum")),
     }
-    return Counted(table, constant, printed, Placement(shares, placement.unplaced, placement.hand_unused), reports)
+    return Counted(
+        table, constant, printed, Placement(shares, placement.unplaced, placement.hand_unused), reports
+    )
 
 
 def _carry(others: pd.DataFrame, resident: pd.DataFrame) -> pd.DataFrame:
@@ -151,7 +189,11 @@ def _carry(others: pd.DataFrame, resident: pd.DataFrame) -> pd.DataFrame:
     one = others.drop_duplicates("agency_id").set_index("agency_id")
     county = resident.reindex(index=one["main_county"].to_numpy(), columns=list(YEARS)).to_numpy(dtype=float)
     base = resident.reindex(index=one["main_county"].to_numpy(), columns=[2010]).to_numpy(dtype=float)
-    grown = pd.DataFrame(one["population_2010"].to_numpy()[:, None] * county / base, index=one.index, columns=pd.Index(YEARS, name="year"))
+    grown = pd.DataFrame(
+        one["population_2010"].to_numpy()[:, None] * county / base,
+        index=one.index,
+        columns=pd.Index(YEARS, name="year"),
+    )
     return grown.stack().rename("population").reset_index()
 
 
@@ -159,7 +201,11 @@ def _refuse_twins(rows: pd.DataFrame) -> None:
     twins = rows[rows.duplicated(["agency_id", "year"], keep=False)]
     if len(twins):
         sample = twins[["year", "state", "agency_name", "agency_id"]].head(4).to_dict("records")
-        raise TableError(f"{len(twins)} agency rows share an identity and a year, e.g. {sample}", "one row an agency and year", "data/geography/city_hand_list.csv")
+        raise TableError(
+            f"{len(twins)} agency rows share an identity and a year, e.g. {sample}",
+            "one row an agency and year",
+            "data/geography/city_hand_list.csv",
+        )
 
 
 def assemble(
@@ -195,9 +241,13 @@ def assemble(
         *((name, right, 0.02) for name, right in in_window.items()),
         *((name, right, 0.0) for name, right in policies.items()),
     ):
-        table, report = join(table, right, key, expect="one_to_one", name=f"panel to {name}", tolerance=tolerance)
+        table, report = join(
+            table, right, key, expect="one_to_one", name=f"panel to {name}", tolerance=tolerance
+        )
         reports.append(report)
-    table, report = join(table, fixed, ["county_fips"], expect="many_to_one", name="panel to fixed covariates", tolerance=0.0)
+    table, report = join(
+        table, fixed, ["county_fips"], expect="many_to_one", name="panel to fixed covariates", tolerance=0.0
+    )
     reports.append(report)
     return validate(table.sort_values(key).reset_index(drop=True), "panel"), reports
 
@@ -286,7 +336,9 @@ def geography_names(tidy: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     places = places[~places["remainder"]]
     people = places.groupby(["state", "place_fips"])["population_2010"].transform("sum")
     named = places.rename(columns={"share_of_place": "share"}).assign(population=people, rank=0)
-    towns = subdivisions.rename(columns={"subdivision_name": "place_name"}).assign(share=1.0, population=0.0, rank=1)
+    towns = subdivisions.rename(columns={"subdivision_name": "place_name"}).assign(
+        share=1.0, population=0.0, rank=1
+    )
     columns = ["state", "place_name", "county_fips", "share", "population", "rank"]
     return pd.concat([named[columns], towns[columns]], ignore_index=True)
 
@@ -373,15 +425,18 @@ def make_panel(paths: Paths | None = None, *, force: bool = False, progress: Pro
         _write(frame, paths.panel / name)
     for name, frame in reports.items():
         _write(frame, paths.panel / "reports" / name)
+    digest = digest_of(
+        [digest_of_table(files[name]) for name in ("panel", "constant", "policy_events", "declines")]
+    )
     stamp = {
         "inputs": inputs,
-        "digest": digest_of([digest_of_table(files[name]) for name in ("panel", "constant", "policy_events", "declines")]),
+        "digest": digest,
         "simulated": paths.simulated,
         "files": {name: sha256_of(paths.panel / f"{name}.parquet") for name in files},
     }
     with replacing(paths.panel / "stamp.json") as temporary:
         temporary.write_text(canonical_json(stamp), encoding="utf-8")
-    return Panel(table, constant, tidy["policy_events"], tidy["declines"], stamp["digest"], paths.simulated, reports)
+    return Panel(table, constant, tidy["policy_events"], tidy["declines"], digest, paths.simulated, reports)
 
 
 def load_panel(paths: Paths | None = None) -> Panel:
@@ -402,7 +457,9 @@ def load_panel(paths: Paths | None = None) -> Panel:
     paths = paths or default_paths()
     stamp_file = paths.panel / "stamp.json"
     if not stamp_file.exists():
-        raise SourceError("no panel is built here", "a panel in its folder", "run: python -m analysis reproduce")
+        raise SourceError(
+            "no panel is built here", "a panel in its folder", "run: python -m analysis reproduce"
+        )
     stamp = json.loads(stamp_file.read_text(encoding="utf-8"))
     tables: dict[str, pd.DataFrame] = {}
     for name, wanted in stamp["files"].items():
@@ -410,14 +467,21 @@ def load_panel(paths: Paths | None = None) -> Panel:
         if not file.exists() or sha256_of(file) != wanted:
             raise SourceError(
                 f"{file.name} of the built panel is {'missing' if not file.exists() else 'not the file the build wrote'}",
-                f"SHA-256 {wanted[:12]}…", "run: python -m analysis reproduce --force",
+                f"SHA-256 {wanted[:12]}…",
+                "run: python -m analysis reproduce --force",
             )
         if name != "cities":
             tables[name] = pd.read_parquet(file)
     folder = paths.panel / "reports"
     reports = {file.stem: pd.read_parquet(file) for file in sorted(folder.glob("*.parquet"))}
     return Panel(
-        tables["panel"], tables["constant"], tables["policy_events"], tables["declines"], stamp["digest"], stamp["simulated"], reports
+        tables["panel"],
+        tables["constant"],
+        tables["policy_events"],
+        tables["declines"],
+        stamp["digest"],
+        stamp["simulated"],
+        reports,
     )
 
 
@@ -431,7 +495,9 @@ def load_cities(paths: Paths | None = None) -> pd.DataFrame:
 
     file = (paths or default_paths()).panel / "cities.parquet"
     if not file.exists():
-        raise SourceError("no city panel is built here", "a panel in its folder", "run: python -m analysis reproduce")
+        raise SourceError(
+            "no city panel is built here", "a panel in its folder", "run: python -m analysis reproduce"
+        )
     return pd.read_parquet(file)
 
 
@@ -460,12 +526,16 @@ def _is_current(paths: Paths, inputs: str) -> bool:
         return False
     try:
         stamp = json.loads(file.read_text(encoding="utf-8"))
-        return stamp["inputs"] == inputs and all((paths.panel / f"{name}.parquet").exists() for name in stamp["files"])
+        return stamp["inputs"] == inputs and all(
+            (paths.panel / f"{name}.parquet").exists() for name in stamp["files"]
+        )
     except (ValueError, KeyError, TypeError):
         return False
 
 
-def _policy_columns(where: pd.DataFrame, population: pd.DataFrame, tidy: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+def _policy_columns(
+    where: pd.DataFrame, population: pd.DataFrame, tidy: Mapping[str, pd.DataFrame]
+) -> dict[str, pd.DataFrame]:
     from analysis.panel.sources import detainers, policy
 
     asked = where[["county_fips"]].merge(pd.DataFrame({"year": YEARS}), how="cross")
@@ -475,7 +545,9 @@ def _policy_columns(where: pd.DataFrame, population: pd.DataFrame, tidy: Mapping
     active = asked.merge(active, on=["county_fips", "year"], how="left", validate="one_to_one")
     agreements = policy.agreements_active(tidy["agreements_287g"], asked)
     declines = detainers.declines_panel(tidy["declines"], asked)
-    people = asked.merge(population, on=["county_fips", "year"], how="left", validate="one_to_one")["population"]
+    people = asked.merge(population, on=["county_fips", "year"], how="left", validate="one_to_one")[
+        "population"
+    ]
     declines = declines.assign(declined_per_10k=(declines["declined_detainers"] / people * 10_000).to_numpy())
     return {"Secure Communities": active, "287(g) agreements": agreements, "declined detainers": declines}
 
@@ -488,7 +560,11 @@ def _unmatched(joins: list[JoinReport]) -> pd.DataFrame:
         if len(frame)
     ]
     columns = ["join", "side", "county_fips", "year"]
-    return pd.concat(parts, ignore_index=True).reindex(columns=columns) if parts else pd.DataFrame(columns=columns, dtype="str")
+    return (
+        pd.concat(parts, ignore_index=True).reindex(columns=columns)
+        if parts
+        else pd.DataFrame(columns=columns, dtype="str")
+    )
 
 
 def national_totals(table: pd.DataFrame, tidy: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -500,8 +576,10 @@ def national_totals(table: pd.DataFrame, tidy: Mapping[str, pd.DataFrame]) -> pd
     from analysis.panel.sources.fbi_totals import national_shares
 
     shares = national_shares(tidy["agencies"], tidy["state_totals"], tidy["national_estimates"])
-    placed = table.groupby("year", as_index=False)[["violent", "property"]].sum().rename(
-        columns={"violent": "violent_in_panel", "property": "property_in_panel"}
+    placed = (
+        table.groupby("year", as_index=False)[["violent", "property"]]
+        .sum()
+        .rename(columns={"violent": "violent_in_panel", "property": "property_in_panel"})
     )
     return shares.merge(placed, on="year", how="left", validate="one_to_one")
 
@@ -512,7 +590,9 @@ def coverage_by(table: pd.DataFrame, key: list[str]) -> pd.DataFrame:
     rows = table.assign(**{f"people_{m}": table[f"coverage_{m}"] * table["population"] for m in measures})
     rows["full"] = table["coverage_violent_ex_rape"] >= 0.9
     grouped = rows.groupby(key)
-    out = pd.DataFrame({f"coverage_{m}": grouped[f"people_{m}"].sum() / grouped["population"].sum() for m in measures})
+    out = pd.DataFrame(
+        {f"coverage_{m}": grouped[f"people_{m}"].sum() / grouped["population"].sum() for m in measures}
+    )
     out["areas"] = grouped["county_fips"].nunique()
     out["areas_at_90"] = grouped["full"].sum()
     out["agencies_expected"] = grouped["agencies_expected"].sum()
@@ -530,7 +610,9 @@ def nobodys_crime(other: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     theirs = other.groupby(["state", "year"])[counts].sum().add_suffix("_table11")
     ours = table.groupby(["state", "year"])[counts].sum().add_suffix("_panel")
     out = theirs.join(ours, how="left").reset_index()
-    return out.assign(**{f"share_{m}": out[f"{m}_table11"] / (out[f"{m}_table11"] + out[f"{m}_panel"]) for m in counts})
+    return out.assign(
+        **{f"share_{m}": out[f"{m}_table11"] / (out[f"{m}_table11"] + out[f"{m}_panel"]) for m in counts}
+    )
 
 
 def _write(table: pd.DataFrame, stem: object) -> None:

@@ -12,7 +12,15 @@ from analysis.panel.agencies import COUNTS, MEASURES, PER
 from analysis.panel.crosswalk import AgencyDirectory, place_cities
 
 SERIES_RATES = (
-    "violent", "murder", "rape_legacy", "robbery", "aggravated_assault", "property", "burglary", "larceny", "motor_vehicle_theft",
+    "violent",
+    "murder",
+    "rape_legacy",
+    "robbery",
+    "aggravated_assault",
+    "property",
+    "burglary",
+    "larceny",
+    "motor_vehicle_theft",
 )
 
 
@@ -32,7 +40,9 @@ def counts_from_rates(series: pd.DataFrame) -> pd.DataFrame:
     return series.drop(columns=[f"rate_{m}" for m in SERIES_RATES]).assign(**counts)
 
 
-def city_panel(printed: pd.DataFrame, shares: pd.DataFrame, series: pd.DataFrame, directory: AgencyDirectory) -> tuple[pd.DataFrame, pd.DataFrame]:
+def city_panel(
+    printed: pd.DataFrame, shares: pd.DataFrame, series: pd.DataFrame, directory: AgencyDirectory
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Join Table 8 and the long series into one city-year panel.
 
     Args:
@@ -47,24 +57,49 @@ def city_panel(printed: pd.DataFrame, shares: pd.DataFrame, series: pd.DataFrame
     """
     long = counts_from_rates(series)
     office = r"\s+(?:\(city\)\s+)?(?:city\s+)?(?:metropolitan\s+)?(?:bureau of |dept of )?(?:police|sheriff|public safety).*$"
-    long["city"] = long["agency_name"].str.replace(office, "", case=False, regex=True).str.replace(r"^City Of ", "", regex=True)
-    names = long.groupby(["state", "city"], as_index=False)["population"].max().rename(columns={"city": "agency_name"})
+    long["city"] = (
+        long["agency_name"]
+        .str.replace(office, "", case=False, regex=True)
+        .str.replace(r"^City Of ", "", regex=True)
+    )
+    names = (
+        long.groupby(["state", "city"], as_index=False)["population"]
+        .max()
+        .rename(columns={"city": "agency_name"})
+    )
     placed = place_cities(names, directory).shares.drop_duplicates(["state", "agency_name"])
-    long = long.merge(placed[["state", "agency_name", "agency_id"]].rename(columns={"agency_name": "city"}), on=["state", "city"], how="left")
+    long = long.merge(
+        placed[["state", "agency_name", "agency_id"]].rename(columns={"agency_name": "city"}),
+        on=["state", "city"],
+        how="left",
+    )
     found = long[long["agency_id"].notna()].drop_duplicates(["agency_id", "year"])
-    both = found.merge(printed[["agency_id", "year", "property"]], on=["agency_id", "year"], suffixes=("", "_printed"))
+    both = found.merge(
+        printed[["agency_id", "year", "property"]], on=["agency_id", "year"], suffixes=("", "_printed")
+    )
     gap = (both["property"] / both["property_printed"] - 1).abs().groupby(both["agency_id"]).max()
-    report = long.groupby(["state", "city"], as_index=False).agg(agency_id=("agency_id", "first"), years=("year", "nunique"), population=("population", "max"))
+    report = long.groupby(["state", "city"], as_index=False).agg(
+        agency_id=("agency_id", "first"), years=("year", "nunique"), population=("population", "max")
+    )
     report["placed"] = report["agency_id"].notna()
     report["in_table8"] = report["agency_id"].isin(set(printed["agency_id"]))
     report["largest_gap"] = report["agency_id"].map(gap)
 
-    extra = found.merge(printed[["agency_id", "year"]].assign(known=True), on=["agency_id", "year"], how="left")
-    extra = extra[extra["known"].isna()].drop(columns=["known", "agency_name"]).rename(columns={"city": "city_name"})
+    extra = found.merge(
+        printed[["agency_id", "year"]].assign(known=True), on=["agency_id", "year"], how="left"
+    )
+    extra = (
+        extra[extra["known"].isna()]
+        .drop(columns=["known", "agency_name"])
+        .rename(columns={"city": "city_name"})
+    )
     main = pd.concat([shares, placed]).drop_duplicates("agency_id").set_index("agency_id")
     first = printed.sort_values("year").rename(columns={"agency_name": "city_name"})
     columns = ["agency_id", "year", "state", "city_name", "population", *COUNTS]
-    table = pd.concat([first[columns].assign(source="table8"), extra.reindex(columns=columns).assign(source="city_series")], ignore_index=True)
+    table = pd.concat(
+        [first[columns].assign(source="table8"), extra.reindex(columns=columns).assign(source="city_series")],
+        ignore_index=True,
+    )
     table["county_fips"] = table["agency_id"].map(main["main_county"])
     # A printed identity may carry a suffix that tells a town from its city; its county is that of the plain one.
     plain = table["agency_id"].str.split("=").str[0]
@@ -74,5 +109,9 @@ def city_panel(printed: pd.DataFrame, shares: pd.DataFrame, series: pd.DataFrame
     table["total"] = table["violent"] + table["property"]
     people = table["population"].where(table["population"] > 0)
     rates = {f"rate_{m}": table[m] / people * PER for m in MEASURES}
-    table = pd.concat([table, pd.DataFrame(rates)], axis=1).sort_values(["agency_id", "year"]).reset_index(drop=True)
+    table = (
+        pd.concat([table, pd.DataFrame(rates)], axis=1)
+        .sort_values(["agency_id", "year"])
+        .reset_index(drop=True)
+    )
     return table, report

@@ -9,13 +9,40 @@ import pandas as pd
 
 from analysis.panel.crosswalk import NEW_YORK_CITY, NEW_YORK_COUNTIES
 
-SUMMED = ("population", "labour_force", "employed", "snap_recipients", "democratic", "republican", "total", "land_area_sq_miles")
+SUMMED = (
+    "population",
+    "labour_force",
+    "employed",
+    "snap_recipients",
+    "democratic",
+    "republican",
+    "total",
+    "land_area_sq_miles",
+)
 
 FIXED = (
-    "log_population_2000", "log_population_2010", "log_density_2010", "foreign_born_2006_2010", "foreign_born_2009_2013",
-    "hispanic_2000", "hispanic_2010", "black_2000", "black_2010", "age_15_24_2010", "age_65_over_2000", "age_65_over_2010",
-    "bachelor_2000", "bachelor_2006_2010", "owner_occupied_2009_2013", "poverty_2000", "poverty_2010", "unemployment_2000",
-    "unemployment_2010", "log_income_2010", "democratic_vote_2000", "democratic_vote_2008",
+    "log_population_2000",
+    "log_population_2010",
+    "log_density_2010",
+    "foreign_born_2006_2010",
+    "foreign_born_2009_2013",
+    "hispanic_2000",
+    "hispanic_2010",
+    "black_2000",
+    "black_2010",
+    "age_15_24_2010",
+    "age_65_over_2000",
+    "age_65_over_2010",
+    "bachelor_2000",
+    "bachelor_2006_2010",
+    "owner_occupied_2009_2013",
+    "poverty_2000",
+    "poverty_2010",
+    "unemployment_2000",
+    "unemployment_2010",
+    "log_income_2010",
+    "democratic_vote_2000",
+    "democratic_vote_2008",
 )
 
 
@@ -51,7 +78,11 @@ def one_new_york(table: pd.DataFrame, key: Sequence[str], weight: pd.Series | No
         parts.append(pd.DataFrame([row]))
     merged = pd.concat(parts, ignore_index=True).astype({k: table[k].dtype for k in key})
     columns = [*key, *numbers]
-    return pd.concat([rest[columns], merged[columns]], ignore_index=True).sort_values(list(key)).reset_index(drop=True)
+    return (
+        pd.concat([rest[columns], merged[columns]], ignore_index=True)
+        .sort_values(list(key))
+        .reset_index(drop=True)
+    )
 
 
 def _merged(group: pd.DataFrame, column: str, weight: pd.Series | None) -> float:
@@ -65,7 +96,11 @@ def _merged(group: pd.DataFrame, column: str, weight: pd.Series | None) -> float
 
 
 def fixed_covariates(
-    shares: pd.DataFrame, population: pd.DataFrame, saipe: pd.DataFrame, labour: pd.DataFrame, votes: pd.DataFrame
+    shares: pd.DataFrame,
+    population: pd.DataFrame,
+    saipe: pd.DataFrame,
+    labour: pd.DataFrame,
+    votes: pd.DataFrame,
 ) -> pd.DataFrame:
     """Return the covariates of fixed vintages, one row an area.
 
@@ -80,27 +115,45 @@ def fixed_covariates(
         county_fips and the fixed-vintage columns of the panel.
     """
     residents = shares.set_index("county_fips")["census_2010_population"]
-    area = one_new_york(shares.drop(columns="census_2010_population"), ["county_fips"], residents).set_index("county_fips")
-    people = one_new_york(population, ["county_fips", "year"], None).pivot(index="county_fips", columns="year", values="population")
+    area = one_new_york(shares.drop(columns="census_2010_population"), ["county_fips"], residents).set_index(
+        "county_fips"
+    )
+    people = one_new_york(population, ["county_fips", "year"], None).pivot(
+        index="county_fips", columns="year", values="population"
+    )
     census = one_new_york(
-        shares[["county_fips", "census_2010_population"]].rename(columns={"census_2010_population": "population"}), ["county_fips"], None
+        shares[["county_fips", "census_2010_population"]].rename(
+            columns={"census_2010_population": "population"}
+        ),
+        ["county_fips"],
+        None,
     ).set_index("county_fips")["population"]
-    income = one_new_york(saipe[saipe["year"].eq(2010)], ["county_fips", "year"], residents).set_index("county_fips")
+    income = one_new_york(saipe[saipe["year"].eq(2010)], ["county_fips", "year"], residents).set_index(
+        "county_fips"
+    )
     work = one_new_york(labour, ["county_fips", "year"], residents)
-    idle = (1 - work["employed"] / work["labour_force"].where(work["labour_force"] > 0)).to_frame("rate").assign(
-        county_fips=work["county_fips"], year=work["year"]
-    ).pivot(index="county_fips", columns="year", values="rate")
+    idle = (
+        (1 - work["employed"] / work["labour_force"].where(work["labour_force"] > 0))
+        .to_frame("rate")
+        .assign(county_fips=work["county_fips"], year=work["year"])
+        .pivot(index="county_fips", columns="year", values="rate")
+    )
     ballot = one_new_york(votes, ["county_fips", "year"], residents)
-    blue = (ballot["democratic"] / ballot["total"].where(ballot["total"] > 0)).to_frame("share").assign(
-        county_fips=ballot["county_fips"], year=ballot["year"]
-    ).pivot(index="county_fips", columns="year", values="share")
+    blue = (
+        (ballot["democratic"] / ballot["total"].where(ballot["total"] > 0))
+        .to_frame("share")
+        .assign(county_fips=ballot["county_fips"], year=ballot["year"])
+        .pivot(index="county_fips", columns="year", values="share")
+    )
 
     index = people.index
     table = area.reindex(index)
     derived = {
         "log_population_2000": np.log(people[2000].where(people[2000] > 0)),
         "log_population_2010": np.log(census.where(census > 0)).reindex(index),
-        "log_density_2010": np.log((census / area["land_area_sq_miles"]).where(lambda d: d > 0)).reindex(index),
+        "log_density_2010": np.log((census / area["land_area_sq_miles"]).where(lambda d: d > 0)).reindex(
+            index
+        ),
         "poverty_2010": income["poverty_rate"].reindex(index) / 100,
         "log_income_2010": np.log(income["median_household_income"]).reindex(index),
         "unemployment_2000": idle[2000].reindex(index),

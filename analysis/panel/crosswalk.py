@@ -25,8 +25,6 @@ import pandas as pd
 from analysis.base.errors import TableError
 from analysis.panel.sources.jurisdictions import NEW_YORK_CITY, NEW_YORK_COUNTIES
 
-
-
 NEW_ENGLAND = ("CT", "MA", "ME", "NH", "RI", "VT")
 SPANS_BELOW = 0.95
 """A city with under this share of its people in one county spans counties."""
@@ -51,7 +49,16 @@ _OFFICE = re.compile(
     r"department of police|dep(?:artmen)?t of public safety|public safety(?: dep(?:artmen)?t)?|division of police|"
     r"police bureau|police division|bureau of police|marshal'?s? office|police force|pd)\b.*$"
 )
-_WORDS = {"st": "saint", "ste": "sainte", "mt": "mount", "ft": "fort", "pt": "point", "hts": "heights", "twp": "township", "spgs": "springs"}
+_WORDS = {
+    "st": "saint",
+    "ste": "sainte",
+    "mt": "mount",
+    "ft": "fort",
+    "pt": "point",
+    "hts": "heights",
+    "twp": "township",
+    "spgs": "springs",
+}
 
 
 def normalise(names: pd.Series) -> pd.Series:
@@ -133,7 +140,9 @@ def county_key(names: pd.Series) -> pd.Series:
     """
     plain = names.str.normalize("NFKD").str.encode("ascii", "ignore").str.decode("ascii")
     key = normalise(plain)
-    return key.str.replace(r"\s+(?:county|parish|borough|census area|municipality|city and borough)$", "", regex=True)
+    return key.str.replace(
+        r"\s+(?:county|parish|borough|census area|municipality|city and borough)$", "", regex=True
+    )
 
 
 def _named_county(cities: pd.DataFrame, counties: pd.DataFrame) -> np.ndarray:
@@ -158,13 +167,20 @@ def _place_by_name(cities: pd.DataFrame, places: pd.DataFrame, asked: str) -> np
     whole = places.drop_duplicates(["state", "place_fips"])
     totals = places.groupby(["state", "place_fips"])["population_2010"].sum().rename("place_population")
     whole = whole.join(totals, on=["state", "place_fips"])
-    pairs = cities[["state", asked, "population"]].rename(columns={asked: "key"}).reset_index(names="row").merge(
-        whole[["state", "key", "place_fips", "place_population"]], on=["state", "key"]
+    pairs = (
+        cities[["state", asked, "population"]]
+        .rename(columns={asked: "key"})
+        .reset_index(names="row")
+        .merge(whole[["state", "key", "place_fips", "place_population"]], on=["state", "key"])
     )
     ratio = np.log(np.maximum(pairs["population"], 1) / np.maximum(pairs["place_population"], 1)).abs()
     pairs = pairs.assign(distance=ratio, several=pairs.groupby("row")["place_fips"].transform("nunique") > 1)
     pairs = pairs[~pairs["several"] | (pairs["distance"] <= np.log(POPULATION_FACTOR))]
-    best = pairs.sort_values(["row", "distance", "place_fips"]).drop_duplicates("row").set_index("row")["place_fips"]
+    best = (
+        pairs.sort_values(["row", "distance", "place_fips"])
+        .drop_duplicates("row")
+        .set_index("row")["place_fips"]
+    )
     return best.reindex(range(len(cities))).to_numpy(dtype=object)
 
 
@@ -199,15 +215,17 @@ def place_cities(cities: pd.DataFrame, directory: AgencyDirectory) -> Placement:
     cities["bare"] = _bare(cities["key"])
     _check_hand(directory)
 
-    how = np.full(len(cities), None, dtype=object)
+    how = np.full(len(cities), "", dtype=object)
     county = np.full(len(cities), None, dtype=object)
     place = np.full(len(cities), None, dtype=object)
 
-    def settle(rule: str, counties: np.ndarray | None, places: np.ndarray | None, where: np.ndarray | None = None) -> None:
+    def settle(
+        rule: str, counties: np.ndarray | None, places: np.ndarray | None, where: np.ndarray | None = None
+    ) -> None:
         """Take a rule's answers for the cities that have none yet."""
         answer = counties if counties is not None else places
         assert answer is not None
-        new = np.equal(how, None) & pd.notna(answer)
+        new = (how == "") & pd.notna(answer)
         if where is not None:
             new &= where
         how[new] = rule
@@ -218,7 +236,11 @@ def place_cities(cities: pd.DataFrame, directory: AgencyDirectory) -> Placement:
 
     hand = directory.hand.assign(key=directory.hand["agency_name"])
     index = hand.set_index(["state", "key"])
-    settle("hand list", _lookup(cities, index["county_fips"], "agency_name"), _lookup(cities, index["place_fips"], "agency_name"))
+    settle(
+        "hand list",
+        _lookup(cities, index["county_fips"], "agency_name"),
+        _lookup(cities, index["place_fips"], "agency_name"),
+    )
     settle("county in the name", _named_county(cities, directory.counties), None)
 
     # The FBI prints Michigan's charter townships as townships.
@@ -228,12 +250,19 @@ def place_cities(cities: pd.DataFrame, directory: AgencyDirectory) -> Placement:
     england = cities["state"].isin(NEW_ENGLAND).to_numpy()
     settle("New England town", _lookup(cities, _unique(subdivisions, "county_fips"), "bare"), None, england)
 
-    local = directory.agencies[directory.agencies["agency_type"].isin(["local police department", "constable/marshal"])]
-    local = local.assign(full=normalise(local["agency_name"]).str.replace(_OFFICE, "", regex=True).str.strip())
+    local = directory.agencies[
+        directory.agencies["agency_type"].isin(["local police department", "constable/marshal"])
+    ]
+    local = local.assign(
+        full=normalise(local["agency_name"]).str.replace(_OFFICE, "", regex=True).str.strip()
+    )
     places = directory.places.assign(key=_bare(normalise(directory.places["place_name"])))
     local = local.assign(place_fips=local["place_fips"].where(_place_confirmed(local, places)))
     township = cities["key"].str.contains(r"\b(?:township|town)\b").to_numpy()
-    for rule, column, key in (("agency crosswalk", "full", "key"), ("agency crosswalk, bare name", "bare", "bare")):
+    for rule, column, key in (
+        ("agency crosswalk", "full", "key"),
+        ("agency crosswalk, bare name", "bare", "bare"),
+    ):
         table = local.assign(key=local["full"] if column == "full" else _bare(local["full"]))
         if column == "bare":
             # A township is not the village of its name.
@@ -241,13 +270,23 @@ def place_cities(cities: pd.DataFrame, directory: AgencyDirectory) -> Placement:
             table = table.assign(key=np.where(kind, table["key"] + " township", table["key"]))
             cities["kind"] = np.where(township, cities["bare"] + " township", cities["bare"])
         asked = key if column == "full" else "kind"
-        settle(rule, _lookup(cities, _unique(table, "county_fips"), asked), _lookup(cities, _unique(table.dropna(subset=["place_fips"]), "place_fips"), asked))
+        settle(
+            rule,
+            _lookup(cities, _unique(table, "county_fips"), asked),
+            _lookup(cities, _unique(table.dropna(subset=["place_fips"]), "place_fips"), asked),
+        )
 
     # A name that ends in City keeps it first: Forest City is not Forest.
     for asked in ("key", "bare"):
         settle("Census place", None, _place_by_name(cities, places, asked), ~township)
-    settle("county subdivision", _lookup(cities, _unique(subdivisions.assign(key=subdivisions["full"]), "county_fips"), "key"), None)
-    settle("county subdivision, bare name", _lookup(cities, _unique(subdivisions, "county_fips"), "bare"), None)
+    settle(
+        "county subdivision",
+        _lookup(cities, _unique(subdivisions.assign(key=subdivisions["full"]), "county_fips"), "key"),
+        None,
+    )
+    settle(
+        "county subdivision, bare name", _lookup(cities, _unique(subdivisions, "county_fips"), "bare"), None
+    )
     # Last, the same name written in one word or two: De Kalb and DeKalb.
     cities["compact"] = cities["key"].str.replace(" ", "")
     compact = places.assign(key=places["key"].str.replace(" ", ""))
@@ -256,8 +295,8 @@ def place_cities(cities: pd.DataFrame, directory: AgencyDirectory) -> Placement:
     cities = cities.assign(how=how, one_county=county, place_fips=place)
     same = _lookup(cities, index["same_agency_as"].dropna(), "agency_name")
     cities["alias"] = pd.Series(same, dtype="str").where(pd.notna(same), cities["agency_name"])
-    shares = _split(cities[pd.notna(cities["how"])], directory.places)
-    unplaced = cities.loc[pd.isna(cities["how"]), ["state", "agency_name", "population"]].reset_index(drop=True)
+    shares = _split(cities[cities["how"] != ""], directory.places)
+    unplaced = cities.loc[cities["how"] == "", ["state", "agency_name", "population"]].reset_index(drop=True)
     used = pd.MultiIndex.from_frame(cities[["state", "agency_name"]])
     hand_index = pd.MultiIndex.from_frame(directory.hand[["state", "agency_name"]])
     return Placement(shares, unplaced, directory.hand[~hand_index.isin(used)].reset_index(drop=True))
@@ -266,25 +305,39 @@ def place_cities(cities: pd.DataFrame, directory: AgencyDirectory) -> Placement:
 def _check_hand(directory: AgencyDirectory) -> None:
     repeated = directory.hand.duplicated(["state", "agency_name"])
     if repeated.any():
-        raise TableError(f"the hand list repeats {directory.hand.loc[repeated, 'agency_name'].tolist()}", "one row a city", "data/geography/city_hand_list.csv")
+        raise TableError(
+            f"the hand list repeats {directory.hand.loc[repeated, 'agency_name'].tolist()}",
+            "one row a city",
+            "data/geography/city_hand_list.csv",
+        )
     named = directory.hand["county_fips"].dropna()
     unknown = sorted(set(named) - set(directory.counties["county_fips"]))
     if unknown:
-        raise TableError(f"the hand list names counties {unknown}", "counties of the 2019 frame, five characters", "data/geography/city_hand_list.csv")
+        raise TableError(
+            f"the hand list names counties {unknown}",
+            "counties of the 2019 frame, five characters",
+            "data/geography/city_hand_list.csv",
+        )
 
 
 def _split(cities: pd.DataFrame, places: pd.DataFrame) -> pd.DataFrame:
     """Split each city over counties: by Census shares where its place is known, else whole in its county."""
     columns = ["state", "agency_name", "population", "how", "one_county", "place_fips", "alias"]
     parts = cities[columns].merge(
-        places.loc[places["share_of_place"] >= SMALLEST_SHARE, ["state", "place_fips", "county_fips", "share_of_place"]],
-        on=["state", "place_fips"], how="left",
+        places.loc[
+            places["share_of_place"] >= SMALLEST_SHARE,
+            ["state", "place_fips", "county_fips", "share_of_place"],
+        ],
+        on=["state", "place_fips"],
+        how="left",
     )
     whole = parts["county_fips"].isna()
     parts["county_fips"] = parts["county_fips"].where(~whole, parts["one_county"])
     parts["share"] = parts["share_of_place"].where(~whole, 1.0)
     parts = parts[parts["county_fips"].notna()]
-    parts["county_fips"] = parts["county_fips"].where(~parts["county_fips"].isin(NEW_YORK_COUNTIES), NEW_YORK_CITY)
+    parts["county_fips"] = parts["county_fips"].where(
+        ~parts["county_fips"].isin(NEW_YORK_COUNTIES), NEW_YORK_CITY
+    )
     key = ["state", "agency_name"]
     parts = parts.groupby([*key, "county_fips", "how", "alias"], as_index=False, dropna=False).agg(
         share=("share", "sum"), place_fips=("place_fips", "first")
@@ -292,12 +345,28 @@ def _split(cities: pd.DataFrame, places: pd.DataFrame) -> pd.DataFrame:
     parts["share"] = parts["share"] / parts.groupby(key)["share"].transform("sum")
     largest = parts.groupby(key)["share"].transform("max")
     parts["spans_counties"] = largest < SPANS_BELOW
-    main = parts.sort_values([*key, "share", "county_fips"], ascending=[True, True, False, True]).drop_duplicates(key).set_index(key)["county_fips"]
+    main = (
+        parts.sort_values([*key, "share", "county_fips"], ascending=[True, True, False, True])
+        .drop_duplicates(key)
+        .set_index(key)["county_fips"]
+    )
     parts["main_county"] = main.reindex(pd.MultiIndex.from_frame(parts[key])).to_numpy()
     # Spellings of one agency share an identity: the bare name, without a printed county, in the main county.
     bare = _bare(normalise(parts["alias"].str.replace(r",.*$", "", regex=True)))
     parts["agency_id"] = parts["state"] + ":" + parts["main_county"] + ":" + bare.str.replace(" ", "-")
-    return parts[["state", "agency_name", "agency_id", "county_fips", "main_county", "share", "how", "spans_counties", "place_fips"]]
+    return parts[
+        [
+            "state",
+            "agency_name",
+            "agency_id",
+            "county_fips",
+            "main_county",
+            "share",
+            "how",
+            "spans_counties",
+            "place_fips",
+        ]
+    ]
 
 
 def separate_namesakes(agency_years: pd.DataFrame) -> pd.Series:
@@ -316,7 +385,9 @@ def separate_namesakes(agency_years: pd.DataFrame) -> pd.Series:
     """
     key = normalise(agency_years["agency_name"].str.replace(r",.*$", "", regex=True))
     kind = np.select(
-        [key.str.contains(r"\b(?:township|town)$"), key.str.contains(r"\bvillage$")], ["=township", "=village"], ""
+        [key.str.contains(r"\b(?:township|town)$"), key.str.contains(r"\bvillage$")],
+        ["=township", "=village"],
+        "",
     )
     by_kind = _apart(agency_years, agency_years["agency_id"], agency_years["agency_id"] + kind)
     return _apart(agency_years, by_kind, agency_years["agency_id"] + "=" + key.str.replace(" ", "-"))
@@ -329,7 +400,9 @@ def _apart(agency_years: pd.DataFrame, identity: pd.Series, finer: pd.Series) ->
     return identity.where(~identity.isin(set(together)), finer)
 
 
-def place_county_agencies(rows: pd.DataFrame, counties: pd.DataFrame, hand: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def place_county_agencies(
+    rows: pd.DataFrame, counties: pd.DataFrame, hand: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Place the county agencies of Table 10 in counties and give each an identity.
 
     A county's rows are one agency unless two stand under it in one year; then its police and its sheriff are told
@@ -378,16 +451,24 @@ def other_departments(directory: AgencyDirectory, known: pd.DataFrame) -> pd.Dat
     """
     places = directory.places.assign(key=_bare(normalise(directory.places["place_name"])))
     local = directory.agencies[directory.agencies["agency_type"].eq("local police department")]
-    local = local.assign(full=normalise(local["agency_name"]).str.replace(_OFFICE, "", regex=True).str.strip())
+    local = local.assign(
+        full=normalise(local["agency_name"]).str.replace(_OFFICE, "", regex=True).str.strip()
+    )
     local = local[_place_confirmed(local, places)].drop_duplicates(["state", "place_fips"])
     cities = local.assign(
-        population=0.0, how="agency crosswalk", one_county=local["county_fips"], alias=local["full"], agency_name=local["full"]
+        population=0.0,
+        how="agency crosswalk",
+        one_county=local["county_fips"],
+        alias=local["full"],
+        agency_name=local["full"],
     )
     parts = _split(cities.drop(columns="county_fips"), directory.places)
     printed_places = pd.MultiIndex.from_frame(known.dropna(subset=["place_fips"])[["state", "place_fips"]])
     parts = parts[~pd.MultiIndex.from_frame(parts[["state", "place_fips"]]).isin(printed_places)]
     parts = parts[~parts["agency_id"].isin(set(known["agency_id"].str.split("=").str[0]))]
     totals = directory.places.groupby(["state", "place_fips"])["population_2010"].sum()
-    parts = parts.assign(population_2010=totals.reindex(pd.MultiIndex.from_frame(parts[["state", "place_fips"]])).to_numpy())
+    parts = parts.assign(
+        population_2010=totals.reindex(pd.MultiIndex.from_frame(parts[["state", "place_fips"]])).to_numpy()
+    )
     small = parts["population_2010"].between(1, LARGEST_UNPRINTED)
     return parts[small].drop(columns=["agency_name", "how"]).drop_duplicates(["agency_id", "county_fips"])

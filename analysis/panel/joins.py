@@ -117,7 +117,9 @@ def _refuse_repeats(table: pd.DataFrame, key: list[str], what: str) -> None:
     repeated = table.duplicated(key, keep=False)
     if repeated.any():
         sample = table.loc[repeated, key].head(3).to_dict("records")
-        raise TableError(f"{what} repeats its key {key} in {int(repeated.sum())} rows, e.g. {sample}", "a unique key")
+        raise TableError(
+            f"{what} repeats its key {key} in {int(repeated.sum())} rows, e.g. {sample}", "a unique key"
+        )
 
 
 def _lost_zero(unmatched: pd.DataFrame, right: pd.DataFrame, key: list[str]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, logit, ndtr, ndtri
+from scipy.special import expit, logit, ndtr
 
 from analysis.base.paths import replacing
 from analysis.base.records import Panel
@@ -22,7 +22,6 @@ from analysis.panel.twin_frame import (
     BASE,
     CLASSES,
     COVARIATES,
-    DIVISIONS,
     PARAMETERS,
     SIZES,
     TRAITS,

@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis.base.errors import StudyError
-from analysis.evidence.verdict import MIN_TREATED as FEW_TREATED
+from analysis.design.design import FEWEST_TREATED
 from analysis.report import style as look
 from analysis.report import words
 from analysis.report.frames import BALANCE, HEADLINE, MOVEMENT, require
@@ -98,7 +98,7 @@ def _event_panel(
         one = rows[(rows["estimate_label"] == name)]
         ink = colours[name]
         shown = one[~one["reference"].astype(bool) & drawn(one)]
-        for strong, part in shown.groupby(shown["n_treated"] >= FEW_TREATED):
+        for strong, part in shown.groupby(shown["n_treated"] >= FEWEST_TREATED):
             x, alpha = part["event_time"].to_numpy(float) + offset, 1.0 if strong else 0.4
             axes.vlines(
                 x, part["band_low"], part["band_high"], color=ink, linewidth=0.7, alpha=0.75 * alpha, zorder=2
@@ -107,8 +107,8 @@ def _event_panel(
                 x, part["conf_low"], part["conf_high"], color=ink, linewidth=2.4, alpha=0.55 * alpha, zorder=3
             )
             axes.plot(
-                x, part["estimate"], marker=markers[name], linestyle="none", color=ink, markersize=4.4, alpha=alpha,
-                zorder=4, markeredgewidth=0,
+                x, part["estimate"], marker=markers[name], linestyle="none", color=ink, markersize=4.4,
+                alpha=alpha, zorder=4, markeredgewidth=0,
             )  # fmt: skip
         for at in one.loc[one["reference"].astype(bool), "event_time"]:
             axes.plot(
@@ -187,10 +187,8 @@ def _event_note(rows: pd.DataFrame) -> str:
     pairs = dict.fromkeys(zip(rows["outcome"], rows["baseline"], strict=True))
     baselines = "; ".join(f"{outcome} {words.number(base, 1)}" for outcome, base in pairs)
     lines = [
-        "Thick bars: pointwise intervals; thin bars: simultaneous bands over all event times. Faint: fewer than "
-        f"{FEW_TREATED} treated areas. The year of "
-        "adoption itself is a "
-        "transition year and has no row.",
+        "Thick bars: pointwise intervals; thin bars: simultaneous bands over all event times. Faint: fewer "
+        f"than {FEWEST_TREATED} treated areas. The year of adoption itself is a transition year and has no row.",
         f"Mean before adoption: {baselines}. Areas: "
         f"{words.span(rows.groupby('estimate_label')['n_counties'].max())}.",
     ]
@@ -199,8 +197,8 @@ def _event_note(rows: pd.DataFrame) -> str:
     if not _not_drawn(rows).empty:
         times = _not_drawn(rows)["event_time"].drop_duplicates().sort_values()
         lines.append(
-            "Estimates that rest on one treated area or have no interval are in the figure's table, not drawn: event time "
-            f"{words.listing([words.number(t, 0) for t in times])}."
+            "Estimates that rest on one treated area or have no interval are in the figure's table, not drawn: event "
+            f"time {words.listing([words.number(t, 0) for t in times])}."
         )
     return "\n".join(lines)
 
@@ -509,7 +507,14 @@ def trend_series(
 # --------------------------------------------------------------------------------------------------------
 
 # Left edges of the columns of a row, as shares of the width.
-_AT = {"label": 0.008, "comparison": 0.215, "plot": 0.32, "estimate": 0.6, "areas": 0.755, "verdict": 0.82}
+_AT = {
+    "label": 0.008,
+    "comparison": 0.235,
+    "plot": 0.315,
+    "estimate": 0.595,
+    "areas": 0.755,
+    "verdict": 0.836,
+}
 _PLOT = 0.265
 _ROW = 0.152  # inches
 
@@ -517,20 +522,33 @@ _SHORT_AGREEMENT: Mapping[str, str] = {
     "published size inside the interval": "size inside",
     "published null, equivalent to zero here": "no difference",
     "published null, different from zero here": "a difference",
+    "same sign, another size": "same sign",
+    "another size, sign not determined": "other size",
 }
 
 
-def forest_rows(headline: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows a forest draws: published figures, and estimates that are informative."""
+def forest_panels(headline: pd.DataFrame) -> list[tuple[str, pd.DataFrame, int]]:
+    """Return the panels of a forest: claim, rows drawn, and how many estimates are left to the table.
+
+    A published figure opens a panel, and the estimates after it stand beside it; those that are not informative are
+    not drawn.
+
+    Args:
+        headline: frame under the contract ``headline``.
+    """
     require(headline, HEADLINE)
-    drawn = headline["published"].astype(bool) | ~headline["precision"].astype(str).str.startswith(
-        "not informative"
-    )
-    return headline[drawn].reset_index(drop=True)
+    number = headline["published"].astype(bool).cumsum()
+    panels = []
+    for _, part in headline.groupby([headline["claim"], number], sort=False):
+        silent = ~part["published"].astype(bool) & part["precision"].astype(str).str.startswith(
+            "not informative"
+        )
+        panels.append((str(part["claim"].iloc[0]), part[~silent].reset_index(drop=True), int(silent.sum())))
+    return panels
 
 
 def forest_plot(headline: pd.DataFrame, *, note: str = "") -> Figure:
-    """Draw the published claims beside this study's estimates, a panel a claim and outcome, each with its own axis.
+    """Draw the published claims beside this study's estimates, a panel a claim and outcome.
 
     A published figure without a published error is a point without a line; a published null without a size is
     words alone. Estimates that are not informative are left to the table, and counted in the panel.
@@ -539,54 +557,61 @@ def forest_plot(headline: pd.DataFrame, *, note: str = "") -> Figure:
         headline: frame under the contract ``headline``, rows in the order to be shown.
         note: what holds for every row, printed below.
     """
-    rows = forest_rows(headline)
-    # A published figure opens a panel; the estimates after it stand beside it.
-    keys = ["claim", "panel"]
-    whole = headline.assign(panel=headline["published"].astype(bool).cumsum())
-    left_out = (
-        whole.groupby(keys, sort=False).size()
-        - rows.assign(panel=rows["published"].astype(bool).cumsum()).groupby(keys, sort=False).size()
-    )
-    panels = list(rows.assign(panel=rows["published"].astype(bool).cumsum()).groupby(keys, sort=False))
-    head, under, gap, top = 0.3, 0.26, 0.12, 0.02
-    claims = len(dict.fromkeys(rows["claim"]))
-    extra = sum(_ROW for key, _ in panels if left_out[key])
-    height = (
-        top + look.note_height(note) + claims * head + len(panels) * (under + gap) + len(rows) * _ROW + extra
-    )
-    last_claim = ""
+    panels = forest_panels(headline)
+    claims = list(dict.fromkeys(claim for claim, _, _ in panels))
+    heading, title, under, gap = 0.26, 0.15, 0.26, 0.1
+    lines = [len(part) + bool(omitted) for _, part, omitted in panels]
+    note = f"{note}\n* Violent crime excluding rape." if _has_near(panels) else note
+    height = 0.04 + look.note_height(note) + len(claims) * heading + len(panels) * (title + under + gap)
+    height += sum(lines) * _ROW
+    previous = ""
     with look.style():
         fig = look.figure(height)
-        y = height - top
-        for (claim, number), part in panels:
-            if claim != last_claim:
+        y = height - 0.04
+        for (claim, part, omitted), n in zip(panels, lines, strict=True):
+            if claim != previous:
+                text = words.CLAIMS.get(claim, claim)
+                fig.text(0.008, (y - 0.06) / height, text, fontsize=8, fontweight="bold", va="center")
+                y -= heading
+            measure = _measure_words(part.iloc[0].to_dict())
+            cells = (
+                ("label", _capital(measure)),
+                ("estimate", "estimate (interval)"),
+                ("areas", "areas, states"),
+            )
+            for column, text in (*cells, ("verdict", "verdict")):
+                weight = "bold" if column == "label" else "normal"
+                shade = "#1A1A1A" if column == "label" else "#4D4D4D"
                 fig.text(
-                    0.008,
-                    (y - 0.08) / height,
-                    words.CLAIMS.get(claim, claim),
-                    fontsize=8,
-                    fontweight="bold",
+                    _AT[column],
+                    (y - 0.06) / height,
+                    text,
+                    fontsize=6.2,
+                    color=shade,
                     va="center",
+                    fontweight=weight,
                 )
-                heads = (
-                    ("estimate", "estimate (interval)"),
-                    ("areas", "areas, states"),
-                    ("verdict", "verdict"),
-                )
-                for column, text in heads:
-                    fig.text(
-                        _AT[column], (y - 0.225) / height, text, fontsize=5.6, color="#4D4D4D", va="center"
-                    )
-                y -= head
-            omitted = int(left_out[(claim, number)])
-            lines = len(part) + bool(omitted)
-            y -= lines * _ROW
-            axes = fig.add_axes((_AT["plot"], y / height, _PLOT, lines * _ROW / height))
-            _forest_panel(axes, part.reset_index(drop=True), lines, omitted)
+            y -= title + n * _ROW
+            axes = fig.add_axes((_AT["plot"], y / height, _PLOT, n * _ROW / height))
+            _forest_panel(axes, part, n, omitted)
             y -= under + gap
-            last_claim = claim
+            previous = claim
         look.footnote(fig, note)
     return fig
+
+
+def _measure_words(r: Mapping[Any, Any]) -> str:
+    return str(r.get("measure_label") or str(r["measure"]).replace("_", " "))
+
+
+def _near(r: Mapping[Any, Any], main: str) -> bool:
+    return str(r["measure"]) != main and str(r["measure"]).endswith("ex_rape")
+
+
+def _has_near(panels: Sequence[tuple[str, pd.DataFrame, int]]) -> bool:
+    return any(
+        _near(r, str(part["measure"].iloc[0])) for _, part, _ in panels for r in part.to_dict("records")
+    )
 
 
 def _forest_panel(axes: Axes, rows: pd.DataFrame, lines: int, omitted: int) -> None:
@@ -606,21 +631,20 @@ def _forest_panel(axes: Axes, rows: pd.DataFrame, lines: int, omitted: int) -> N
     axes.tick_params(axis="x", labelsize=5.8, pad=1.5, length=2)
     axes.set_xlabel(str(rows["unit"].iloc[0]), fontsize=6, labelpad=1)
     places = words.digits_for(*finite)
-    measures = list(dict.fromkeys(rows["measure"]))
+    main = str(rows["measure"].iloc[0])
     for i, r in enumerate(rows.to_dict("records")):
-        _forest_row(axes, i, r, reach, places, name_measure=len(measures) > 1)
+        _forest_row(axes, i, r, reach, places, star=_near(r, main))
     if omitted:
         noun = "estimate is" if omitted == 1 else "estimates are"
         text = f"{omitted} more {noun} not informative: in the table alone"
-        place, at = axes.get_yaxis_transform(), (_AT["label"] - _AT["plot"]) / _PLOT
+        at = (_AT["label"] - _AT["plot"]) / _PLOT
+        place = axes.get_yaxis_transform()
         axes.text(
             at, lines - 1, text, transform=place, fontsize=5.8, va="center", color="#4D4D4D", style="italic"
         )
 
 
-def _forest_row(
-    axes: Axes, i: int, r: Mapping[Any, Any], reach: float, places: int, *, name_measure: bool
-) -> None:
+def _forest_row(axes: Axes, i: int, r: Mapping[Any, Any], reach: float, places: int, *, star: bool) -> None:
     published = bool(r["published"])
     role = "published" if published else str(r["comparison"])
     ink = look.ROLES.get(role, "#333333")
@@ -634,37 +658,55 @@ def _forest_row(
         axes.plot(
             [r["estimate"]], [i], marker=look.MARKERS.get(role, "o"), color=ink, markersize=3.6, zorder=4
         )
-    measure = str(r.get("measure_label") or str(r["measure"]).replace("_", " "))
+    estimate = words.estimate_text(r["estimate"], r["conf_low"], r["conf_high"], places)
     if published:
-        label, beside = f"{r['label']}: {measure}", ""
-        estimate = "no size, no interval published"
-        if not words.is_missing(r["estimate"]):
-            ends = (
-                words.interval(r["conf_low"], r["conf_high"], places) if bounded else "no interval published"
-            )
-            estimate = f"{words.number(r['estimate'], places)} ({ends})"
-        areas, verdict = words.count(r["n_treated"]), "published"
+        label, beside, areas, verdict = (
+            _short_study(str(r["label"])),
+            "",
+            words.count(r["n_treated"]),
+            "published",
+        )
+        if words.is_missing(r["estimate"]):
+            estimate = "no size published"
+        elif not bounded:
+            estimate = f"{estimate} (no interval)"
     else:
-        label, beside = str(r["label"]), str(r["comparison"])
-        if name_measure and measure.endswith("excluding rape"):
-            beside = f"{beside}, excl. rape"
-        estimate = words.estimate_text(r["estimate"], r["conf_low"], r["conf_high"], places)
+        label, beside = str(r["label"]), f"{r['comparison']}{'*' if star else ''}"
         areas = f"{words.count(r['n_treated'])}, {words.count(r['n_states'])}"
-        agreement = str(r["agreement"])
-        short = _SHORT_AGREEMENT.get(agreement, agreement)
+        short = _SHORT_AGREEMENT.get(str(r["agreement"]), str(r["agreement"] or ""))
         verdict = f"{r['verdict']}: {short}" if short else str(r["verdict"])
-    cells = [
-        ("label", _clip(label, 52 if published else 34), {"fontweight": "bold" if published else "normal"}),
-        ("comparison", beside, {"color": ink}),
-        ("estimate", estimate, {}),
-        ("areas", areas, {}),
-        ("verdict", _clip(verdict, 37), {"fontsize": 5.6}),
-    ]
     place = axes.get_yaxis_transform()
-    for column, text, more in cells:
+    for column, text, shade, size in (
+        ("label", _clip(label, 36), "#1A1A1A", 6.0),
+        ("comparison", beside, ink, 6.0),
+        ("estimate", estimate, "#1A1A1A", 6.0),
+        ("areas", areas, "#1A1A1A", 6.0),
+        ("verdict", _clip(verdict, 30), "#1A1A1A", 5.6),
+    ):
         at = (_AT[column] - _AT["plot"]) / _PLOT
-        style = {"fontsize": 6.0, "color": "#1A1A1A"} | more
-        axes.text(at, i, text, transform=place, va="center", ha="left", **style)
+        weight = "bold" if published and column == "label" else "normal"
+        axes.text(
+            at,
+            i,
+            text,
+            transform=place,
+            va="center",
+            ha="left",
+            fontsize=size,
+            color=shade,
+            fontweight=weight,
+        )
+
+
+def _short_study(label: str) -> str:
+    """Return a study's name with three or more authors cut to the first.
+
+    Example:
+        >>> _short_study("Abel, Baker and Cole 2019"), _short_study("Abel and Baker 2018")
+        ('Abel et al. 2019', 'Abel and Baker 2018')
+    """
+    names, _, year = label.rpartition(" ")
+    return f"{names.split(',')[0]} et al. {year}" if "," in names else label
 
 
 # --------------------------------------------------------------------------------------------------------

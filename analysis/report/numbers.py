@@ -327,7 +327,7 @@ def _variation_numbers(book: _Book, rows: pd.DataFrame, labels: Mapping[str, str
 
 
 def _pretrend_numbers(book: _Book, rows: pd.DataFrame) -> None:
-    """Say how many estimates before adoption exclude zero: where some do, treated and comparison areas moved apart."""
+    """Say how many estimates before adoption exclude zero: where some do, areas moved apart before it."""
     sentences = []
     for (outcome, label), part in rows.groupby(["outcome", "estimate_label"], sort=False):
         reference = part.loc[part["reference"].astype(bool), "event_time"]
@@ -341,7 +341,8 @@ def _pretrend_numbers(book: _Book, rows: pd.DataFrame) -> None:
         out = int(((known["conf_low"] > 0) | (known["conf_high"] < 0)).sum())
         verb = "excludes" if out == 1 else "exclude"
         sentences.append(
-            f"{outcome}, {label}: {words.count(out)} of {words.count(len(known))} intervals before adoption {verb} zero."
+            f"{outcome}, {label}: {words.count(out)} of {words.count(len(known))} intervals before "
+            f"adoption {verb} zero."
         )
     book.phrase(
         "pretrends", "\n".join(sentences) or "No event time before adoption was estimated.", "figure-4"

@@ -551,11 +551,9 @@ def claim_rows(headline: pd.DataFrame) -> pd.DataFrame:
 
 
 _FOREST_NOTE = (
-    "Lines: intervals at 95 %, from state-level inference for this study's estimates, from the published "
-    "standard error where "
-    "there is one.\nDiamonds: published figures. Hollow marks: not informative (under 20 treated areas, "
-    "or treated areas in under "
-    "six states); they take no verdict."
+    "Lines: intervals at 95 %, from state-level inference for this study's estimates (green: matched counties, blue: between "
+    "states, red: within states), from the published standard error where there is one. Diamonds: published figures. Not "
+    "informative: under 20 treated areas, or under six states that identify. A verdict compares with the published figure."
 )
 
 

@@ -490,8 +490,8 @@ def first_stage_table(first_stage: pd.DataFrame, labels: Mapping[str, str] | Non
             ("", "l", 1.1, ["" if r["informative"] else "not informative" for r in records]),
         ],
         [
-            f"Units: {'; '.join(dict.fromkeys(f['unit'].astype(str)))}. ICE records end on 19 July 2015, so outcomes end "
-            "in 2014; the adoption year itself counts as treated, about half a year for most areas.",
+            f"Units: {'; '.join(dict.fromkeys(f['unit'].astype(str)))}. ICE records end on 19 July 2015, so "
+            "outcomes end in 2014; the adoption year itself counts as treated, about half a year for most areas.",
         ],
     )  # fmt: skip
 

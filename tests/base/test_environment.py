@@ -31,7 +31,9 @@ def test_lock_holds_every_declared_package_in_a_declared_version():
     for requirement in declared():
         name = canonicalize_name(requirement.name)
         assert name in versions, f"{name} is declared and not locked: run make lock"
-        assert all(requirement.specifier.contains(v) for v in versions[name]), f"{name} is locked at {versions[name]}"
+        assert all(requirement.specifier.contains(v) for v in versions[name]), (
+            f"{name} is locked at {versions[name]}"
+        )
 
 
 def test_lock_holds_nothing_that_pyproject_asked_for_once_and_no_longer_does():
@@ -65,6 +67,8 @@ def test_installed_versions_are_the_locked_ones():
 
     versions = locked()
     wrong = {
-        r.name: version(r.name) for r in declared() if version(r.name) not in versions[canonicalize_name(r.name)]
+        r.name: version(r.name)
+        for r in declared()
+        if version(r.name) not in versions[canonicalize_name(r.name)]
     }
     assert not wrong, f"installed but not locked: {wrong}"

@@ -19,7 +19,17 @@ MAY_IMPORT = {
     "report": {"report", "evidence", "estimation", "design", "base"},
 }
 ENGINES = {"pyfixest", "diff_diff", "linearmodels", "statsmodels"}
-ARRAYS_ONLY = {"__future__", "numpy", "scipy", "dataclasses", "collections", "typing", "math", "functools", "itertools"}
+ARRAYS_ONLY = {
+    "__future__",
+    "numpy",
+    "scipy",
+    "dataclasses",
+    "collections",
+    "typing",
+    "math",
+    "functools",
+    "itertools",
+}
 
 
 def imports(path: Path) -> set[str]:

@@ -23,6 +23,7 @@ from analysis.design.spec import (
     Spec,
     TreatmentSection,
 )
+from analysis.estimation.estimate import STATE_OF_PREFIX
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 PREFIXES = ("06", "08", "12", "17", "19", "27", "36", "37", "41", "48", "53", "55")
@@ -143,6 +144,7 @@ def simulated_panel(
     seed: int,
     *,
     counties: int = 300,
+    states: int = 12,
     years: range = range(2010, 2018),
     cohorts: tuple[int, ...] = (2013, 2014, 2015),
     share: float = 0.35,
@@ -152,49 +154,68 @@ def simulated_panel(
     trend_on_covariate: float = 0.3,
     selection: float = 0.6,
     state_shock: float = 0.6,
+    state_pull: float = 0.0,
 ) -> pd.DataFrame:
-    """Return an invented staggered panel whose effect at event time e is ``effect + growth * e``.
+    """Return an invented staggered panel whose effect at event time e is ``effect + growth * e`` (column ``effect``).
 
-    Adoption depends on a covariate on which trends depend too; states share yearly shocks. With ``half_year``
-    a county adopts in the middle of the year before its cohort, that year holds half of the first effect, and
-    its row is left out as a transition year; the column ``event_time`` counts as the design does.
+    Adoption depends on a covariate on which trends depend too (``selection``, ``trend_on_covariate``); states share yearly
+    shocks (``state_shock``); with ``state_pull`` states on a steeper trend adopt more. With ``half_year`` a county adopts in
+    the middle of the year before its cohort, that year holds half of the first effect and is marked as ``transition``; the
+    column ``event_time`` counts as a design does.
     """
     rng = np.random.default_rng(seed)
-    prefix = np.array(PREFIXES)[np.arange(counties) % len(PREFIXES)]
-    fips = np.array([f"{p}{2 * i + 1:03d}" for i, p in enumerate(prefix)])
-    poverty = rng.normal(size=counties)
-    adopts = rng.random(counties) < share * 2 / (1 + np.exp(-selection * poverty))
+    names = np.array(sorted(STATE_OF_PREFIX) if states > len(PREFIXES) else PREFIXES)[:states]
+    home = np.arange(counties) % states
+    fips = np.array([f"{prefix}{2 * i + 1:03d}" for i, prefix in enumerate(names[home])])
+    poverty, pull = rng.normal(size=counties), rng.normal(size=states)
+    score = selection * poverty + (pull[home] if state_pull else 0.0)
+    adopts = rng.random(counties) < 1 / (1 + np.exp(-np.log(share / (1 - share)) - score))
     cohort = np.where(adopts, rng.choice(cohorts, counties), 0)
     weight = np.round(np.exp(rng.normal(11, 0.7, counties)))
     level = rng.normal(40, 6, counties) + 3 * poverty
-    shock = rng.normal(0, state_shock, (len(PREFIXES), len(years)))
+    shock = rng.normal(0, state_shock, (states, len(years)))[home]
     noise = rng.normal(0, 1, (counties, len(years)))
     for t in range(1, len(years)):
         noise[:, t] = 0.5 * noise[:, t - 1] + np.sqrt(0.75) * noise[:, t]
-    rows = []
-    for i in range(counties):
-        for t, year in enumerate(years):
-            since = year - cohort[i] if cohort[i] else -1
-            transition = bool(half_year and cohort[i] and since == -1)
-            true = (effect + growth * since) if since >= 0 else (effect / 2 if transition else 0.0)
-            before = since + 1 if half_year and since < 0 else since
-            rows.append(
-                {
-                    "county_fips": fips[i],
-                    "year": year,
-                    "cohort": cohort[i] or pd.NA,
-                    "event_time": before if cohort[i] else pd.NA,
-                    "treated": since >= 0,
-                    "transition": transition,
-                    "weight": weight[i],
-                    "poverty": poverty[i],
-                    "outcome": level[i] + (0.2 + trend_on_covariate * poverty[i]) * t
-                    + shock[i % len(PREFIXES), t] + true + noise[i, t],
-                }
-            )  # fmt: skip
-    table = pd.DataFrame(rows)
-    table["cohort"], table["event_time"] = (
-        table["cohort"].astype("Int64"),
-        table["event_time"].astype("Int64"),
+    since = np.where(cohort[:, None] > 0, np.array(years)[None, :] - cohort[:, None], -99)
+    transition = half_year & (since == -1)
+    true = np.where(since >= 0, effect + growth * since, np.where(transition, effect / 2, 0.0))
+    slope = 0.2 + trend_on_covariate * poverty + state_pull * pull[home]
+    outcome = level[:, None] + slope[:, None] * np.arange(len(years)) + shock + noise + true
+    table = pd.DataFrame(
+        {
+            "county_fips": np.repeat(fips, len(years)),
+            "year": np.tile(np.array(years), counties),
+            "cohort": np.repeat(cohort, len(years)),
+            "event_time": np.where(half_year & (since < 0), since + 1, since).ravel(),
+            "treated": (since >= 0).ravel(),
+            "transition": transition.ravel(),
+            "weight": np.repeat(weight, len(years)),
+            "poverty": np.repeat(poverty, len(years)),
+            "effect": true.ravel(),
+            "outcome": outcome.ravel(),
+        }
     )
+    never = table["cohort"] == 0
+    for name in ("cohort", "event_time"):
+        table[name] = table[name].astype("Int64").mask(never)
     return table
+
+
+def simulated_counties(
+    seed: int, *, counties: int = 600, states: int = 40, by_state: bool = False, state_shock: float = 0.0, effect: float = 0.0
+) -> pd.DataFrame:
+    """Return an invented cross-section: adoption and outcome depend on two covariates; ``effect`` is the truth.
+
+    With ``by_state`` whole states lean towards adoption; ``state_shock`` is what a state's outcomes share.
+    """
+    rng = np.random.default_rng(seed)
+    home = np.arange(counties) % states
+    x1, x2, lean = rng.normal(size=counties), rng.normal(size=counties), rng.normal(size=states)
+    score = -1.4 + 0.5 * x1 + 0.3 * x2 + (2 * lean[home] if by_state else 0.0)
+    treated = rng.random(counties) < 1 / (1 + np.exp(-score))
+    outcome = 30 + 2 * x1 - x2 + effect * treated + rng.normal(0, state_shock, states)[home] + rng.normal(size=counties)
+    fips = [f"{prefix}{2 * i + 1:03d}" for i, prefix in enumerate(np.array(sorted(STATE_OF_PREFIX))[home])]
+    return pd.DataFrame(
+        {"county_fips": fips, "year": 2015, "treated": treated, "weight": 1.0, "x1": x1, "x2": x2, "outcome": outcome}
+    )

@@ -292,8 +292,7 @@ def test_averages_agree_whichever_way_they_are_taken():
 
 def test_half_year_effect_in_the_adoption_year_is_recovered_in_full():
     # Protocol rule 5. No noise, no trends: the answer is exact.
-    quiet = {"trend_on_covariate": 0.0, "state_shock": 0.0, "half_year": True, "growth": 0.0, "effect": -2.0}
-    table = simulated_panel(11, counties=120, **quiet)
+    table = simulated_panel(11, counties=120, half_year=True, growth=0.0, effect=-2.0)
     noise_free = table.assign(
         outcome=np.where(table["treated"], -2.0, np.where(table["transition"], -1.0, 0.0))
         + 0.3 * (table["year"] - 2010)

@@ -115,15 +115,21 @@ def estimate(
         baseline=baseline,
         reference=None if one else -1,
         estimator=of.estimator.name,
-        inference=Inference(of.inference.vcov, of.inference.by, 30, np.inf if independent else 29.0, 0.95, 0, 1),
-        attrition=pd.DataFrame({"rule": ["panel as given"], "counties": [1], "county_years": [1], "treated": [1], "dropped": [0]}),
+        inference=Inference(
+            of.inference.vcov, of.inference.by, 30, np.inf if independent else 29.0, 0.95, 0, 1
+        ),
+        attrition=pd.DataFrame(
+            {"rule": ["panel as given"], "counties": [1], "county_years": [1], "treated": [1], "dropped": [0]}
+        ),
         spec=of,
         stamp=make_stamp("0" * 16, False, of.digest),
         notes=("invented",),
     )
 
 
-def found(changes: dict | None = None, name: str = "case", value: float = 1.0, error: float = 1.0, **more) -> Found:
+def found(
+    changes: dict | None = None, name: str = "case", value: float = 1.0, error: float = 1.0, **more
+) -> Found:
     """One specification with one invented estimate."""
     declined = more.pop("declined_per_10k", 2.0)
     made = spec(changes, name)
@@ -142,7 +148,12 @@ def panel(seed: int = 1, *, states: int = 8, per_state: int = 8, effect: float =
             if adopts:
                 events.append(_event(fips, state))
             for year in range(2008, 2018):
-                rate = level - 20 * (year - 2010) + rng.normal(0, 15) + (effect if adopts and year >= 2014 else 0.0)
+                rate = (
+                    level
+                    - 20 * (year - 2010)
+                    + rng.normal(0, 15)
+                    + (effect if adopts and year >= 2014 else 0.0)
+                )
                 rows.append(
                     {
                         "county_fips": fips,
@@ -156,7 +167,9 @@ def panel(seed: int = 1, *, states: int = 8, per_state: int = 8, effect: float =
                         "rate_county_population_property": rate * 0.9,
                         "coverage_property": 1.0,
                         "coverage_total": 1.0,
-                        "declined_detainers": (4.0 * (i + 1) if adopts and year >= 2013 else 0.0) if year <= 2014 else np.nan,
+                        "declined_detainers": (4.0 * (i + 1) if adopts and year >= 2013 else 0.0)
+                        if year <= 2014
+                        else np.nan,
                         "declined_per_10k": (2.0 + rng.normal(0, 0.1) if adopts and year >= 2013 else 0.0)
                         if year <= 2014
                         else np.nan,

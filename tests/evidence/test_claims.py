@@ -26,8 +26,18 @@ def test_three_claims_with_the_figures_they_are_known_by():
     assert list(claims) == ["no_difference", "fewer", "more"]
     assert [f.size for f in claims["no_difference"].facts] == [None, None, None]
     fewer, more = claims["fewer"].facts[0], claims["more"].facts[0]
-    assert (fewer.id, fewer.size, fewer.unit, fewer.std_error) == ("wong2017.crime.all", -35.5, "per_10k", None)
-    assert (more.id, more.size, more.unit, more.std_error) == ("biasi.logcrime_dd1.c2", 0.0348, "log_points", 0.0122)
+    assert (fewer.id, fewer.size, fewer.unit, fewer.std_error) == (
+        "wong2017.crime.all",
+        -35.5,
+        "per_10k",
+        None,
+    )
+    assert (more.id, more.size, more.unit, more.std_error) == (
+        "biasi.logcrime_dd1.c2",
+        0.0348,
+        "log_points",
+        0.0122,
+    )
     assert np.isnan(fewer.interval()).all(), "no error was published, so none is made"
     # 0.0348 ± 1.959964 x 0.0122
     assert more.interval() == pytest.approx((0.010888, 0.058712), abs=1e-6)

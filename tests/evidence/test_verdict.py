@@ -57,7 +57,8 @@ def test_reading_an_effect_with_the_other_sign_changes_no_precision(a, b, bound)
 
 
 @pytest.mark.parametrize(
-    ("treated", "states", "enough"), [(20, 6, True), (19, 6, False), (20, 5, False), (500, 5, False), (19, 50, False)]
+    ("treated", "states", "enough"),
+    [(20, 6, True), (19, 6, False), (20, 5, False), (500, 5, False), (19, 50, False)],
 )
 def test_twenty_treated_areas_in_six_states(treated, states, enough):
     assert informative(treated, states) is enough
@@ -104,7 +105,9 @@ def test_an_interval_between_zero_and_the_bound_says_both():
 
 
 @given(NUMBERS, NUMBERS, BOUNDS, st.integers(0, 100), st.integers(0, 50), st.booleans(), st.none() | NUMBERS)
-def test_a_verdict_is_never_given_without_enough_areas_or_an_error_that_carries_it(a, b, bound, treated, states, carries, size):
+def test_a_verdict_is_never_given_without_enough_areas_or_an_error_that_carries_it(
+    a, b, bound, treated, states, carries, size
+):
     found = judge(min(a, b), max(a, b), bound, size=size, n_treated=treated, n_states=states, carries=carries)
     if treated < 20 or states < 6:
         assert found.word == found.precision == "not informative" and not found.agreement

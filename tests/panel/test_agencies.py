@@ -25,12 +25,18 @@ def row(agency, year, population=np.nan, **counts):
 
 # A county of 100,000: a city of 40,000 (a quarter of it in the next county), a silent town of 10,000, and the rest.
 SHARES = pd.DataFrame(
-    [("city", "90001", "90001", 0.75, True), ("city", "90003", "90001", 0.25, True), ("town", "90001", "90001", 1.0, False)],
+    [
+        ("city", "90001", "90001", 0.75, True),
+        ("city", "90003", "90001", 0.25, True),
+        ("town", "90001", "90001", 1.0, False),
+    ],
     columns=["agency_id", "county_fips", "main_county", "share", "spans_counties"],
 )
 PRINTED = pd.DataFrame([row("city", 2010, 40_000.0, property=400.0, violent=np.nan)])
 EXPECTED = pd.DataFrame({"agency_id": ["city", "town"], "year": 2010, "population": [40_000.0, 10_000.0]})
-POPULATION = pd.DataFrame({"county_fips": ["90001", "90003"], "year": 2010, "population": [100_000.0, 5_000.0]})
+POPULATION = pd.DataFrame(
+    {"county_fips": ["90001", "90003"], "year": 2010, "population": [100_000.0, 5_000.0]}
+)
 SHERIFF = pd.DataFrame([row("sheriff", 2010, property=60.0) | {"county_fips": "90001"}])
 CITIES = CityAgencies(PRINTED, SHARES, EXPECTED)
 
@@ -76,7 +82,9 @@ def test_not_reported_is_missing_not_zero():
 def test_two_county_agencies_stand_for_parts_of_the_remainder():
     rows = pd.DataFrame(
         [
-            row("police", 2009, property=900.0), row("sheriff", 2009, property=100.0), row("sheriff", 2010, property=100.0),
+            row("police", 2009, property=900.0),
+            row("sheriff", 2009, property=100.0),
+            row("sheriff", 2010, property=100.0),
         ]
     ).assign(county_fips="90001")
     parts = usual_share(rows)
@@ -89,14 +97,18 @@ def test_two_county_agencies_stand_for_parts_of_the_remainder():
 
 def test_a_city_population_between_printed_years_follows_its_county():
     printed = pd.DataFrame({"agency_id": "city", "year": [2010, 2012], "population": [40_000.0, 60_000.0]})
-    resident = pd.DataFrame([[100_000.0, 110_000.0, 100_000.0, 50_000.0]], index=["90001"], columns=[2010, 2011, 2012, 2013])
+    resident = pd.DataFrame(
+        [[100_000.0, 110_000.0, 100_000.0, 50_000.0]], index=["90001"], columns=[2010, 2011, 2012, 2013]
+    )
     filled = expected_population(printed, pd.Series({"city": "90001"}), resident, [2010, 2011, 2012, 2013])
     # Shares .4, then half-way .5, then .6 held.
     assert filled["population"].tolist() == pytest.approx([40_000.0, 55_000.0, 60_000.0, 30_000.0])
 
 
 def test_constant_agencies_report_in_every_year_of_the_window():
-    rows = pd.DataFrame([row("a", 2010), row("a", 2011), row("b", 2010), row("c", 2010), row("c", 2011, property=np.nan)])
+    rows = pd.DataFrame(
+        [row("a", 2010), row("a", 2011), row("b", 2010), row("c", 2010), row("c", 2011, property=np.nan)]
+    )
     kept = constant_agencies(rows, (2010, 2011))
     assert set(kept["agency_id"]) == {"a"}
 

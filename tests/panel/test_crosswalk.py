@@ -15,7 +15,13 @@ from analysis.panel.crosswalk import (
 )
 
 COUNTIES = pd.DataFrame(
-    [("ZZ", "90001", "Oak County"), ("ZZ", "90003", "Elm County"), ("ZZ", "90005", "St. Ash County"), ("MA", "25001", "Bay County"), ("NY", "36061", "New York County")],
+    [
+        ("ZZ", "90001", "Oak County"),
+        ("ZZ", "90003", "Elm County"),
+        ("ZZ", "90005", "St. Ash County"),
+        ("MA", "25001", "Bay County"),
+        ("NY", "36061", "New York County"),
+    ],
     columns=["state", "county_fips", "county_name"],
 )
 PLACES = pd.DataFrame(
@@ -38,7 +44,13 @@ PLACES = pd.DataFrame(
 AGENCIES = pd.DataFrame(
     [
         ("ZZ", "split police department", "local police department", "90001", "00200"),
-        ("ZZ", "mistaken police department", "local police department", "90003", "00100"),  # a wrong place code
+        (
+            "ZZ",
+            "mistaken police department",
+            "local police department",
+            "90003",
+            "00100",
+        ),  # a wrong place code
         ("ZZ", "quiet police department", "local police department", "90003", "00800"),
         ("ZZ", "contract police department", "local police department", "90003", "00900"),
         ("ZZ", "oak county sheriff's office", "sheriffs office", "90001", "99001"),
@@ -46,7 +58,12 @@ AGENCIES = pd.DataFrame(
     columns=["state", "agency_name", "agency_type", "county_fips", "place_fips"],
 )
 SUBDIVISIONS = pd.DataFrame(
-    [("MA", "Green town", "25001"), ("ZZ", "Hill township", "90001"), ("ZZ", "Many township", "90001"), ("ZZ", "Many township", "90003")],
+    [
+        ("MA", "Green town", "25001"),
+        ("ZZ", "Hill township", "90001"),
+        ("ZZ", "Many township", "90001"),
+        ("ZZ", "Many township", "90003"),
+    ],
     columns=["state", "name", "county_fips"],
 )
 HAND = pd.DataFrame(
@@ -144,7 +161,12 @@ def test_only_small_unprinted_departments_are_expected():
 
 def test_namesakes_printed_in_one_year_are_two_agencies_and_spellings_of_one_are_not():
     rows = pd.DataFrame(
-        [("X:groton", "Groton", 2010), ("X:groton", "Groton Town", 2010), ("X:berlin", "Berlin", 2010), ("X:berlin", "Berlin City", 2011)],
+        [
+            ("X:groton", "Groton", 2010),
+            ("X:groton", "Groton Town", 2010),
+            ("X:berlin", "Berlin", 2010),
+            ("X:berlin", "Berlin City", 2011),
+        ],
         columns=["agency_id", "agency_name", "year"],
     )
     assert separate_namesakes(rows).tolist() == ["X:groton", "X:groton=township", "X:berlin", "X:berlin"]
@@ -157,11 +179,18 @@ def county_rows(*rows):
 def test_sheriff_and_county_police_are_two_agencies_only_where_both_are_printed():
     placed, lost = place_county_agencies(
         county_rows(
-            ("ZZ", "Oak", "Oak", 2010), ("ZZ", "Oak", "Oak County Police Department", 2010), ("ZZ", "Elm", "Elm", 2010),
-            ("ZZ", "Elm", "Elm County Police Department", 2011), ("ZZ", "Birch", "Birch", 2010),
+            ("ZZ", "Oak", "Oak", 2010),
+            ("ZZ", "Oak", "Oak County Police Department", 2010),
+            ("ZZ", "Elm", "Elm", 2010),
+            ("ZZ", "Elm", "Elm County Police Department", 2011),
+            ("ZZ", "Birch", "Birch", 2010),
         ),
-        COUNTIES, pd.DataFrame(columns=["state", "county_name", "county_fips", "reason"]),
+        COUNTIES,
+        pd.DataFrame(columns=["state", "county_name", "county_fips", "reason"]),
     )
     ids = placed.groupby("county_fips")["agency_id"].unique().map(sorted).to_dict()
-    assert ids == {"90001": ["ZZ:90001:county:police", "ZZ:90001:county:sheriff"], "90003": ["ZZ:90003:county"]}
+    assert ids == {
+        "90001": ["ZZ:90001:county:police", "ZZ:90001:county:sheriff"],
+        "90003": ["ZZ:90003:county"],
+    }
     assert lost["county_name"].tolist() == ["Birch"]

@@ -4,7 +4,9 @@ import pytest
 from analysis.base.errors import TableError
 from analysis.panel.joins import join
 
-LEFT = pd.DataFrame({"county_fips": ["01001", "01003", "01003"], "year": [2010, 2010, 2011], "x": [1.0, 2.0, 3.0]})
+LEFT = pd.DataFrame(
+    {"county_fips": ["01001", "01003", "01003"], "year": [2010, 2010, 2011], "x": [1.0, 2.0, 3.0]}
+)
 RIGHT = pd.DataFrame({"county_fips": ["01001", "01005"], "y": [10.0, 50.0]})
 
 
@@ -42,7 +44,14 @@ def test_lost_zeros_are_named():
 
 def test_numbers_never_join_text():
     with pytest.raises(TableError, match="codes are text"):
-        join(LEFT.assign(county_fips=[1001, 1003, 1003]), RIGHT, ["county_fips"], expect="many_to_one", name="n", tolerance=1)
+        join(
+            LEFT.assign(county_fips=[1001, 1003, 1003]),
+            RIGHT,
+            ["county_fips"],
+            expect="many_to_one",
+            name="n",
+            tolerance=1,
+        )
 
 
 def test_colliding_columns_are_refused():

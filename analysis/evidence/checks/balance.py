@@ -7,7 +7,8 @@ import pandas as pd
 
 from analysis.base.errors import StudyError
 from analysis.design.design import Design
-from analysis.estimation.matching.balance import Denominator, balance as of_arrays, denominators
+from analysis.estimation.matching.balance import Denominator, denominators
+from analysis.estimation.matching.balance import balance as of_arrays
 
 STATISTICS = ("mean_treated", "mean_comparison", "standardized_mean_difference", "variance_ratio", "ks")
 
@@ -30,7 +31,9 @@ def balance(design: Design, denominator: Denominator = "treated") -> pd.DataFram
     Source: Stuart (2010), Statistical Science 25(1).
     """
     if not design.covariates:
-        raise StudyError("balance of a design without covariates", "covariates.names in the spec", design.spec.where)
+        raise StudyError(
+            "balance of a design without covariates", "covariates.names in the spec", design.spec.where
+        )
     if design.spec.estimator.name == "matched_difference":
         from analysis.estimation.matched import match
 
@@ -51,6 +54,8 @@ def balance(design: Design, denominator: Denominator = "treated") -> pd.DataFram
         parts.append(
             pd.DataFrame({"covariate": list(design.covariates), "sample": name})
             .assign(**{statistic: getattr(found, statistic) for statistic in STATISTICS})
-            .assign(n_treated=int((weights[treated] > 0).sum()), n_comparison=int((weights[~treated] > 0).sum()))
+            .assign(
+                n_treated=int((weights[treated] > 0).sum()), n_comparison=int((weights[~treated] > 0).sum())
+            )
         )
     return pd.concat(parts, ignore_index=True)

@@ -117,7 +117,9 @@ def equivalence(
                 "std_error": error,
                 "df": df,
                 "bound": size,
-                "p_equivalence": two_one_sided(value, error, size, df).p_value if usable and size > 0 else np.nan,
+                "p_equivalence": two_one_sided(value, error, size, df).p_value
+                if usable and size > 0
+                else np.nan,
                 "detectable": detectable,
                 "detectable_percent": 100 * detectable / estimate.baseline if scale != "log_rate" else np.nan,
                 "detectable_per_declined": per_declined if declined_per_10k > 0 else np.nan,

@@ -87,7 +87,9 @@ def pretrends(estimate: Estimate, *, matched_on: Collection[int] = ()) -> JointT
     here can still be as large as the effect (Roth 2022, American Economic Review: Insights 4(3)).
     """
     if estimate.estimand != "event_time":
-        raise StudyError(f"pre-trends of a {estimate.estimand} estimate", "an event_time estimate", "aggregate(…)")
+        raise StudyError(
+            f"pre-trends of a {estimate.estimand} estimate", "an event_time estimate", "aggregate(…)"
+        )
     time = estimate.table["event_time"]
     lead = (time < 0).to_numpy(dtype=bool)
     missing = estimate.table["estimate"].isna().to_numpy()

@@ -17,16 +17,11 @@ import pandas as pd
 
 from analysis.base.codebook import validate
 from analysis.base.errors import SourceError, TableError, nearest
-from analysis.base.paths import Paths
-from analysis.base.policy_dates import STATE_OF_FIPS
+from analysis.base.fips import STATE_POSTAL, codes_of, load_fips_changes, recodes, refusals
 
 if TYPE_CHECKING:
     from analysis.panel.sources.raw import RawFiles
 
-# The fifty states and the District of Columbia.
-STATE_POSTAL: Mapping[str, str] = MappingProxyType(
-    {fips: code for fips, code in STATE_OF_FIPS.items() if code not in {"PR", "GU"}}
-)
 # The FBI's agency identifiers write some states otherwise than the post.
 ORI_POSTAL: Mapping[str, str] = MappingProxyType({"NB": "NE", "GM": "GU"})
 SQUARE_METRES_PER_SQUARE_MILE = 2_589_988.110336
@@ -206,71 +201,6 @@ def in_states(codes: pd.Series) -> pd.Series:
 # ----------------------------------------------------------------------------------------------------------
 
 
-def load_fips_changes(path: Path | None = None) -> pd.DataFrame:
-    """Return the study's table of county code changes (``data/geography/fips_changes.csv``).
-
-    Args:
-        path: another such table.
-
-    Returns:
-        One row a change, under the contract ``fips_changes``: codes before and after, date, type, how it is
-        handled, and for merges the census populations that weight rates.
-
-    Raises:
-        TableError: the table breaks its contract.
-
-    Example:
-        >>> changes = load_fips_changes()
-        >>> changes.loc[changes["old_fips"] == "46113", "new_fips"].tolist()
-        ['46102']
-    """
-    frame = pd.read_csv(path or Paths().compiled_geography / "fips_changes.csv", dtype=str)
-    for column in ("population_old", "population_new", "census"):
-        if column in frame:
-            frame[column] = pd.to_numeric(frame[column]).astype("Int64")
-    return validate(frame, "fips_changes")
-
-
-def _codes(text: Any) -> list[str]:
-    return [] if pd.isna(text) else [part[:5] for part in str(text).split(";")]
-
-
-def recodes(changes: pd.DataFrame) -> dict[str, str]:
-    """Return code to code for every change that has one answer: renames, merges, and splits after the frame.
-
-    Example:
-        >>> recodes(load_fips_changes())["51515"]
-        '51019'
-    """
-    out: dict[str, str] = {}
-    for row in changes.itertuples(index=False):
-        if row.type in {"rename", "merge"}:
-            out[str(row.old_fips)] = str(row.new_fips)
-        elif row.type == "split_later":
-            out.update(dict.fromkeys(_codes(row.new_fips), str(row.old_fips)))
-    return out
-
-
-def refusals(changes: pd.DataFrame) -> dict[str, str]:
-    """Return code to reason for every code that has no one place on the 2019 frame.
-
-    Example:
-        >>> refusals(load_fips_changes())["09110"][:26]
-        'Census products use Connec'
-    """
-    out: dict[str, str] = {}
-    for row in changes.itertuples(index=False):
-        codes = (
-            _codes(row.old_fips)
-            if row.type == "split"
-            else _codes(row.new_fips)
-            if row.type == "replace"
-            else []
-        )
-        out.update(dict.fromkeys(codes, f"{row.what} ({row.effective}): {row.how_handled}"))
-    return out
-
-
 def apply_fips_changes(
     frame: pd.DataFrame,
     column: str = "county_fips",
@@ -310,7 +240,7 @@ def apply_fips_changes(
         code
         for row in table.itertuples(index=False)
         if row.type == "replace"
-        for code in _codes(row.new_fips)
+        for code in codes_of(row.new_fips)
     }
     refused = [code for code in reasons if splits == "refuse" or code in replaced]
     bad = codes[codes.isin(refused)]
