@@ -423,6 +423,7 @@ def reproduce(study: Study, line: Timed) -> pd.DataFrame:
         study: the tree.
         line: called after each output with its name and what was done.
     """
+    from analysis.docs import write_pages
     from analysis.report.outputs import OUTPUTS, make_output, stale
     from analysis.report.paper import build_paper
 
@@ -436,6 +437,8 @@ def reproduce(study: Study, line: Timed) -> pd.DataFrame:
     for name in notebook_names(study.paths):
         ran = run_notebook(study, name)
         line(name, "notebook" if ran else "notebook (unchanged)")
+    if not study.paths.simulated:
+        line("docs", ", ".join(path.name for path in write_pages()))
     made = build_paper(study.context)
     line("paper", made.relative_to(study.paths.root).as_posix())
     return study.headline

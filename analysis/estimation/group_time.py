@@ -452,8 +452,18 @@ def _notes(design: Design, wide: Wide, cells: list[Cell], treated: Array) -> lis
     if always.any():
         notes.append(f"{int(always.sum())} counties are treated in every year observed: they enter no cell")
     for reason in sorted({c.reason for c in cells if c.reason}):
-        where = ", ".join(f"({c.cohort}, {c.time})" for c in cells if c.reason == reason)
-        notes.append(f"not estimated, {reason}: (cohort, year) {where}")
+        years: dict[tuple[int, int], list[int]] = {}
+        for cell in cells:
+            if cell.reason == reason:
+                years.setdefault((cell.cohort, cell.base), []).append(cell.time)
+        where = "; ".join(f"cohort {g}, base {b}: {' '.join(map(str, t))}" for (g, b), t in years.items())
+        notes.append(f"not estimated, {reason}: {where}")
+    lost = ~wide.never & (wide.base > 0) & ~(np.nan_to_num(treated) > 0).any(axis=1)
+    lost &= (np.nan_to_num(wide.event_time, nan=-1.0) >= 0).any(axis=1)
+    if lost.any():
+        notes.append(
+            f"{int(lost.sum())} counties observed before and after adoption are in no estimated cell"
+        )
     alone = int(((np.nan_to_num(treated) > 0).sum(axis=0) == 1).sum())
     if alone:
         notes.append(
@@ -465,11 +475,7 @@ def _notes(design: Design, wide: Wide, cells: list[Cell], treated: Array) -> lis
             f"comparison counties with a propensity score of {TRIM} or more are left out ({trimmed} times)"
         )
     if design.spec.estimator.within == "state":
-        out = ~wide.never & (wide.base > 0) & np.isnan(treated).all(axis=1)
-        notes.append(
-            "compared within states: cells hold states with both arms"
-            + (f"; {int(out.sum())} counties that adopt have no comparison there" if out.any() else "")
-        )
+        notes.append("compared within states: cells hold states with both arms")
     if design.controls:
         notes.append(f"held constant by their change since the base year: {', '.join(design.controls)}")
     return notes

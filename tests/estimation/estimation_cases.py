@@ -156,12 +156,13 @@ def simulated_panel(
     state_shock: float = 0.6,
     state_pull: float = 0.0,
 ) -> pd.DataFrame:
-    """Return an invented staggered panel whose effect at event time e is ``effect + growth * e`` (column ``effect``).
+    """Return an invented staggered panel whose effect at event time e is ``effect + growth * e`` (column
+    ``effect``).
 
-    Adoption depends on a covariate on which trends depend too (``selection``, ``trend_on_covariate``); states share yearly
-    shocks (``state_shock``); with ``state_pull`` states on a steeper trend adopt more. With ``half_year`` a county adopts in
-    the middle of the year before its cohort, that year holds half of the first effect and is marked as ``transition``; the
-    column ``event_time`` counts as a design does.
+    Adoption depends on a covariate on which trends depend too (``selection``, ``trend_on_covariate``); states
+    share yearly shocks (``state_shock``); with ``state_pull`` states on a steeper trend adopt more. With
+    ``half_year`` a county adopts in the middle of the year before its cohort, that year holds half of the
+    first effect and is marked as ``transition``; the column ``event_time`` counts as a design does.
     """
     rng = np.random.default_rng(seed)
     names = np.array(sorted(STATE_OF_PREFIX) if states > len(PREFIXES) else PREFIXES)[:states]
@@ -203,9 +204,16 @@ def simulated_panel(
 
 
 def simulated_counties(
-    seed: int, *, counties: int = 600, states: int = 40, by_state: bool = False, state_shock: float = 0.0, effect: float = 0.0
+    seed: int,
+    *,
+    counties: int = 600,
+    states: int = 40,
+    by_state: bool = False,
+    state_shock: float = 0.0,
+    effect: float = 0.0,
 ) -> pd.DataFrame:
-    """Return an invented cross-section: adoption and outcome depend on two covariates; ``effect`` is the truth.
+    """Return an invented cross-section: adoption and outcome depend on two covariates; ``effect`` is the
+    truth.
 
     With ``by_state`` whole states lean towards adoption; ``state_shock`` is what a state's outcomes share.
     """
@@ -214,8 +222,23 @@ def simulated_counties(
     x1, x2, lean = rng.normal(size=counties), rng.normal(size=counties), rng.normal(size=states)
     score = -1.4 + 0.5 * x1 + 0.3 * x2 + (2 * lean[home] if by_state else 0.0)
     treated = rng.random(counties) < 1 / (1 + np.exp(-score))
-    outcome = 30 + 2 * x1 - x2 + effect * treated + rng.normal(0, state_shock, states)[home] + rng.normal(size=counties)
+    outcome = (
+        30
+        + 2 * x1
+        - x2
+        + effect * treated
+        + rng.normal(0, state_shock, states)[home]
+        + rng.normal(size=counties)
+    )
     fips = [f"{prefix}{2 * i + 1:03d}" for i, prefix in enumerate(np.array(sorted(STATE_OF_PREFIX))[home])]
     return pd.DataFrame(
-        {"county_fips": fips, "year": 2015, "treated": treated, "weight": 1.0, "x1": x1, "x2": x2, "outcome": outcome}
+        {
+            "county_fips": fips,
+            "year": 2015,
+            "treated": treated,
+            "weight": 1.0,
+            "x1": x1,
+            "x2": x2,
+            "outcome": outcome,
+        }
     )

@@ -1,8 +1,10 @@
-"""Estimators on simulated panels whose effects are known: bias, coverage, and what happens where assumptions fail.
+"""Estimators on simulated panels whose effects are known: bias, coverage, and what happens where assumptions
+fail.
 
 Run as a script to write tests/reference/truth/coverage.csv (some minutes):
     python tests/estimation/estimation_truth.py
-Simulations are not tuned: each line states the assumption it keeps or breaks, and the table reports what was found.
+Simulations are not tuned: each line states the assumption it keeps or breaks, and the table reports what was
+    found.
 """
 
 from __future__ import annotations
@@ -36,14 +38,17 @@ QUIET = replace(BY_STATE, draws=0)
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One line of the table: what is simulated, what is estimated, and whether its stated assumptions hold."""
+    """One line of the table: what is simulated, what is estimated, and whether its stated assumptions
+    hold."""
 
     make: Callable[[int], tuple[Design, float]]
     holds: bool
     assumption: str
 
 
-def panel_case(estimator: object, covariates: tuple[str, ...] = (), inference: object = QUIET, **simulated: object):
+def panel_case(
+    estimator: object, covariates: tuple[str, ...] = (), inference: object = QUIET, **simulated: object
+):
     """Return a function from seed to design and truth: the mean effect of treated county-years."""
 
     def make(seed: int) -> tuple[Design, float]:
@@ -61,7 +66,9 @@ def county_case(inference: object = QUIET, options: Mapping[str, object] | None 
 
     def make(seed: int) -> tuple[Design, float]:
         spec = make_spec(replace(MATCHED, **(options or {})), inference, covariates=("x1", "x2"))
-        return make_design_of(simulated_counties(seed, **simulated), spec), float(simulated.get("effect", 0.0))
+        return make_design_of(simulated_counties(seed, **simulated), spec), float(
+            simulated.get("effect", 0.0)
+        )
 
     return make
 
@@ -91,7 +98,9 @@ CASES: dict[str, Case] = {
         panel_case(method("doubly_robust")), False, "trends differ by a covariate left out"
     ),
     "group_time within states": Case(
-        panel_case(method("doubly_robust", "state"), ("poverty",), **STEEPER), True, "parallel trends within states"
+        panel_case(method("doubly_robust", "state"), ("poverty",), **STEEPER),
+        True,
+        "parallel trends within states",
     ),
     "group_time across, states on steeper trends adopt": Case(
         panel_case(method("doubly_robust"), ("poverty",), **STEEPER), False, "state trends go with adoption"
@@ -100,7 +109,9 @@ CASES: dict[str, Case] = {
         panel_case(TWO_WAY, growth=0.0, trend_on_covariate=0.0), True, "parallel trends, one effect"
     ),
     "two_way one effect, wild bootstrap": Case(
-        panel_case(TWO_WAY, (), replace(QUIET, vcov="wild_bootstrap", draws=199), growth=0.0, trend_on_covariate=0.0),
+        panel_case(
+            TWO_WAY, (), replace(QUIET, vcov="wild_bootstrap", draws=199), growth=0.0, trend_on_covariate=0.0
+        ),
         True,
         "parallel trends, one effect",
     ),
@@ -108,24 +119,31 @@ CASES: dict[str, Case] = {
         panel_case(TWO_WAY, trend_on_covariate=0.0), False, "effects grow with time since adoption"
     ),
     "two_way state_by_year": Case(
-        panel_case(replace(TWO_WAY, effects="state_by_year"), growth=0.0, trend_on_covariate=0.0, state_pull=0.3),
+        panel_case(
+            replace(TWO_WAY, effects="state_by_year"), growth=0.0, trend_on_covariate=0.0, state_pull=0.3
+        ),
         True,
         "parallel trends within states, one effect",
     ),
     "matched, clusters": Case(
-        county_case(QUIET, ADJUSTED, state_shock=1.0, by_state=True), True, "unconfounded; states share shocks"
+        county_case(QUIET, ADJUSTED, state_shock=1.0, by_state=True),
+        True,
+        "unconfounded; states share shocks",
     ),
     "matched, Abadie-Imbens, counties independent": Case(
         county_case(INDEPENDENT, ADJUSTED), True, "unconfounded; counties assigned independently"
     ),
     "matched, Abadie-Imbens, states lean": Case(
-        county_case(INDEPENDENT, ADJUSTED, state_shock=1.0, by_state=True), False, "states share shocks and lean"
+        county_case(INDEPENDENT, ADJUSTED, state_shock=1.0, by_state=True),
+        False,
+        "states share shocks and lean",
     ),
 }
 
 
 def simulate(case: Case, draws: int, first: int = 0) -> dict[str, float]:
-    """Return bias, its Monte Carlo error, the ratio of mean standard error to spread, and coverage of 95 % intervals."""
+    """Return bias, its Monte Carlo error, the ratio of mean standard error to spread, and coverage of 95 %
+    intervals."""
     found = []
     for seed in range(first, first + draws):
         design, truth = case.make(seed)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.special import expit
 
 Array = NDArray[np.float64]
 
@@ -59,7 +60,7 @@ def fit_logit(
     beta, eta = np.zeros(k), np.full(n, np.log(share / (1 - share)))
     converged, bread = False, np.full((k, k), np.nan)
     for _ in range(limit):
-        p = 1 / (1 + np.exp(-eta))
+        p = expit(eta)
         variance = np.maximum(p * (1 - p), 1e-14)
         weighted = x * (w * variance)[:, None]
         try:
@@ -76,7 +77,7 @@ def fit_logit(
         # become.
         if np.abs(eta - before).max() <= tolerance * (1 + np.abs(eta).max()):
             converged = True
-            p = 1 / (1 + np.exp(-eta))
+            p = expit(eta)
             bread = np.linalg.inv((x * (w * p * (1 - p))[:, None]).T @ x)
             break
-    return Logit(beta, eta, 1 / (1 + np.exp(-eta)), bread, converged)
+    return Logit(beta, eta, expit(eta), bread, converged)
