@@ -295,9 +295,13 @@ def record(
 
 def _cluster_notes(treated: Array, labels: NDArray[np.str_], by: str) -> list[str]:
     count = len(np.unique(labels[np.nan_to_num(treated).sum(axis=1) > 0]))
+    notes = []
     if by == "state" and count < FEW_TREATED_CLUSTERS:
-        return [f"treated counties lie in {count} states: cluster-robust errors are too small with so few"]
-    return []
+        notes.append(f"treated counties lie in {count} states: cluster-robust errors are too small with so few")
+    alone = int((_treated_clusters(treated, labels) == 1).sum())
+    if alone:
+        notes.append(f"{alone} estimates have their treated counties in one {by}: no error can be given for them")
+    return notes
 
 
 def _infer(
@@ -319,15 +323,24 @@ def _infer(
     missing = np.isnan(estimate)
     vcov[missing, :] = vcov[:, missing] = np.nan
     critical = t_quantile(inference.level, inference.df)
+    alone = _treated_clusters(treated, labels) < 2
     band = simultaneous_critical_value(
-        influence[entered][:, ~missing],
+        influence[entered][:, ~missing & ~alone],
         labels[entered],
         inference.level,
         inference.draws,
         inference.seed,
         inference.df,
     )
-    return tabulate(rows, np.sqrt(np.diag(vcov)), treated, inference.df, critical, band), vcov, inference
+    # Treated counties of one cluster: nothing varies on their side between clusters, and the formula would print an
+    # error of the comparison side alone, often zero.
+    error = np.where(alone, np.nan, np.sqrt(np.diag(vcov)))
+    return tabulate(rows, error, treated, inference.df, critical, band), vcov, inference
+
+
+def _treated_clusters(treated: Array, labels: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Return how many clusters hold the treated counties of each row."""
+    return np.array([len(np.unique(labels[column > 0])) for column in np.nan_to_num(treated).T])
 
 
 def tabulate(
@@ -503,7 +516,7 @@ def check_estimate(estimate: Estimate, tolerance: float = 1e-9) -> None:
     """Raise StudyError unless everything that must hold of an Estimate does.
 
     Columns and their order; ``vcov`` square, symmetric, positive semidefinite on estimated rows, its diagonal
-    the squared standard errors; ``influence`` and ``treated`` shaped (counties, k) and reproducing ``vcov``
+    the squared standard errors where one can be given; ``influence`` and ``treated`` shaped (counties, k) and reproducing ``vcov``
     and the counts where errors are by cluster; the reference never a row; intervals around estimates and
     bands around intervals; missing rows missing throughout, with a note.
     """
@@ -534,10 +547,12 @@ def check_estimate(estimate: Estimate, tolerance: float = 1e-9) -> None:
     if present.size:
         hold(np.linalg.eigvalsh(present).min() >= -1e-8 * scale * k, "vcov is positive semidefinite")
     errors = table["std_error"].to_numpy(dtype=float)[~missing]
+    known = ~np.isnan(errors)
     hold(
-        np.allclose(errors**2, np.diag(present), rtol=1e-8, atol=0),
+        np.allclose(errors[known] ** 2, np.diag(present)[known], rtol=1e-8, atol=0),
         "standard errors are the root of vcov's diagonal",
     )
+    hold(known.all() or estimate.notes, "an error that cannot be given has a note")
     hold(
         (table["n_counties"] == (~np.isnan(estimate.treated)).sum(axis=0)).all(), "n_counties counts counties"
     )
