@@ -29,7 +29,7 @@ COLUMNS = (
     "california", "estimate", "conf_low", "conf_high", "unit", "baseline", "percent", "percent_low", "percent_high",
     "n_treated", "n_comparison", "n_states", "states_identifying", "bound", "bound_words", "precision", "precision_five_percent",
     "agreement", "verdict", "sentence", "comparability", "note", "declined_per_10k", "offences_per_declined",
-    "offences_per_caused", "level", "simulated", "status", "spec", "fact",
+    "offences_per_caused", "pretrend_p", "level", "simulated", "status", "spec", "fact",
 )  # fmt: skip
 FIRST_STAGE = "first_stage"
 # What an estimate of this study is, in the words claims use of their methods.
@@ -71,6 +71,7 @@ DIMENSIONS = {
     "california": "California",
     "comparison": "comparison",
 }
+REJECTED = 0.05
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -168,7 +169,8 @@ def comparability(row: Mapping[str, Any], claim: Claim, fact: Fact) -> Comparabi
 
     Returns:
         The list of places is never the same for a definition of this study; for a user's csv it is not known. A
-        method of the same family whose settings were not read is not known to be the same.
+        method of the same family whose settings were not read is not known to be the same, nor is the unit of a null
+        that was published without a number.
     """
     unit = UNIT_OF_SCALE.get(str(row["scale"]), "")
     first, last = claim.outcome_years
@@ -176,7 +178,7 @@ def comparability(row: Mapping[str, Any], claim: Claim, fact: Fact) -> Comparabi
     return Comparability(
         policy_list=None if is_csv(str(row["definition"])) else False,
         area=claim.unit_of_analysis == "county",
-        unit=unit == fact.unit or (unit in RATES and fact.unit in RATES),
+        unit=None if fact.size is None else unit == fact.unit or (unit in RATES and fact.unit in RATES),
         outcome=row["measure"] in fact.measures,
         years=str(row["window"]) == window_of_years(first, last),
         method=None if family and not claim.method_seen else family,
@@ -344,6 +346,7 @@ def _ours_row(row: dict[str, Any], claim: Claim, fact: Fact, claims: Claims) -> 
         "declined_per_10k": row["declined_per_10k"],
         "offences_per_declined": row["offences_per_declined"],
         "offences_per_caused": row["offences_per_caused"],
+        "pretrend_p": row["pretrend_p"],
         "level": row["level"],
         "simulated": bool(row["simulated"]),
         "status": row["status"],
@@ -390,6 +393,7 @@ def _published(claim: Claim, fact: Fact) -> dict[str, Any]:
         "declined_per_10k": nothing,
         "offences_per_declined": nothing,
         "offences_per_caused": nothing,
+        "pretrend_p": nothing,
         "level": 0.95,
         "simulated": False,
         "fact": fact.id,
@@ -420,6 +424,7 @@ def _first_stage_rows(results: pd.DataFrame) -> Iterable[dict[str, Any]]:
             "declined_per_10k": source["declined_per_10k"],
             "offences_per_declined": float("nan"),
             "offences_per_caused": float("nan"),
+            "pretrend_p": source["pretrend_p"],
             "level": source["level"],
             "simulated": bool(source["simulated"]),
             "status": source["status"],
@@ -477,7 +482,15 @@ def _first_stage_words(rows: pd.DataFrame) -> str:
 
 
 def _claims_table(rows: pd.DataFrame) -> str:
-    head = ("", "estimate", "interval", "areas, states", "per declined", "precision; beside the claim")
+    head = (
+        "",
+        "estimate",
+        "interval",
+        "areas, states",
+        "per declined",
+        "leads p",
+        "precision; beside the claim",
+    )
     lines: list[Sequence[str]] = [head]
     blank = [""] * (len(head) - 1)
     for _, part in rows.groupby("claim", sort=False):
@@ -489,23 +502,20 @@ def _claims_table(rows: pd.DataFrame) -> str:
         for fact in published.to_dict("records"):
             size = _number(fact["estimate"], places, True) if np.isfinite(fact["estimate"]) else "no size"
             ends = _interval(fact, places) if np.isfinite(fact["conf_low"]) else "not published"
-            lines.append(
-                (f"  {fact['measure_label']}: published", size, ends, f"{int(fact['n_treated'])}", "", "")
-            )
+            areas = f"{int(fact['n_treated'])}"
+            lines.append((f"  {fact['measure_label']}: published", size, ends, areas, *blank[3:]))
             ours = part[part["fact"].eq(fact["fact"]) & part["published"].eq(False)]
             for measure, same in ours.groupby("measure", sort=False):
                 if measure != fact["measure"]:
-                    lines.append((f"  {same['measure_label'].iloc[0]} ({same['note'].iloc[0]})", *blank))
-                thin = same["verdict"].eq(NOT_INFORMATIVE)
-                lines += [_claims_line(row, places) for row in same[~thin].to_dict("records")]
-                if thin.any():
-                    names = ", ".join(dict.fromkeys(f"{r['label']}" for r in same[thin].to_dict("records")))
-                    lines.append((f"    not informative, no verdict: {names}", *blank))
+                    difference = str(same["note"].iloc[0]).split("; ")[0]
+                    lines.append((f"  {same['measure_label'].iloc[0]} ({difference})", *blank))
+                lines += [_claims_line(row, places) for row in same.to_dict("records")]
     title = (
         "Three published claims and what is found here, both ends of every interval in the unit of the claim\n"
-        "per declined: offences the estimate implies for each detainer declined in the treated areas in 2014"
+        "per declined: offences the estimate implies for each detainer declined in the treated areas in 2014\n"
+        "leads p: p-value of having moved alike before adoption; a small one speaks against the comparison"
     )
-    return f"{title}\n" + _aligned(lines, right=(1, 4))
+    return f"{title}\n" + _aligned(lines, right=(1, 4, 5))
 
 
 def _claims_line(row: Mapping[str, Any], places: int) -> Sequence[str]:
@@ -519,6 +529,7 @@ def _claims_line(row: Mapping[str, Any], places: int) -> Sequence[str]:
         _interval(row, places),
         f"{int(row['n_treated'])}, {int(row['n_states'])}",
         _number(per, 1, True) if np.isfinite(per) else "",
+        _p_value(row["pretrend_p"]),
         words,
     )
 
@@ -546,10 +557,25 @@ def _claim_words(rows: pd.DataFrame) -> str:
         fullest = judged["definition"].value_counts(sort=False).idxmax()
         for _, part in judged[judged["definition"] == fullest].groupby("comparison", sort=False):
             row = part.iloc[0]
-            text.append(
-                f"{row['label']}, {COMPARISON_WORDS[row['comparison']]}, {row['window']}: {exclusion(part)}."
-            )
+            where = f"{row['label']}, {COMPARISON_WORDS[row['comparison']]}, {row['window']}"
+            text.append(f"{where}: {exclusion(part)}.{_leads_words(part)}")
     return "\n".join(_wrap(line) for line in text)
+
+
+def _leads_words(rows: pd.DataFrame) -> str:
+    """Return that the years before adoption speak against the comparison, where their joint test rejects at 5 %."""
+    against = rows[rows["pretrend_p"].astype(float) < REJECTED]
+    if against.empty:
+        return ""
+    labels = zip(against["measure_label"], against["pretrend_p"], strict=True)
+    named = ", ".join(f"{label} {_p_value(p)}" for label, p in labels)
+    return f" Before adoption they did not move alike (joint test of the leads, p): {named}."
+
+
+def _p_value(value: Any) -> str:
+    if np.isnan(float(value)):
+        return ""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _shared(rows: pd.DataFrame) -> str:

@@ -93,14 +93,54 @@ COLUMNS: dict[str, str] = {
     "carries_verdict": "whether the error may carry a verdict: state-level inference alone does",
     "precision": "equivalent to zero, different from zero, inconclusive, not informative, or empty: no verdict",
     "excludes_zero": "whether the interval excludes zero",
+    "pretrend_p": "p-value of the leads being jointly zero (rule 13); empty where there are no leads or too few clusters",
     "simulated": "True where the panel is the simulated one",
     "notes": "everything that must be said beside the numbers",
 }
 WHOLE = ("cohort", "time", "event_time", "n_counties", "n_treated", "n_comparison", "n_states", "clusters")
 FLAGS = ("constant_agencies", "informative", "carries_verdict", "excludes_zero", "simulated")
-TEXTS = ["spec", "spec_digest", "status", "failure", "design", "estimator", "method", "estimand", "measure", "outcome", "build", "scale", "unit", "definition", "onset", "upper_bound_dates", "comparison", "comparison_group", "within", "effects", "window", "california", "keep_states", "drop_states", "urban_classes", "balance", "covariates", "controls", "weights", "term", "vcov", "by", "inference", "states_identifying", "treated_states", "precision", "notes"]
-# Ten significant digits: more than any reader uses, fewer than the last bits in which machines differ.
-FLOAT_FORMAT = "%.10g"
+TEXTS = [
+    "spec",
+    "spec_digest",
+    "status",
+    "failure",
+    "design",
+    "estimator",
+    "method",
+    "estimand",
+    "measure",
+    "outcome",
+    "build",
+    "scale",
+    "unit",
+    "definition",
+    "onset",
+    "upper_bound_dates",
+    "comparison",
+    "comparison_group",
+    "within",
+    "effects",
+    "window",
+    "california",
+    "keep_states",
+    "drop_states",
+    "urban_classes",
+    "balance",
+    "covariates",
+    "controls",
+    "weights",
+    "term",
+    "vcov",
+    "by",
+    "inference",
+    "states_identifying",
+    "treated_states",
+    "precision",
+    "notes",
+]
+# Eight significant digits: more than any reader uses, and far enough from the last bits, in which the order of sums in
+# a threaded linear-algebra library shows, that a rerun writes the same bytes.
+FLOAT_FORMAT = "%.8g"
 ONE_EFFECT = ("att", "difference")
 DECLINES = "declined_detainers"
 
@@ -115,6 +155,7 @@ class Found:
         treated_states: postal codes of all states with treated areas in the sample.
         declined_per_10k: declined detainers per 10,000 residents of the treated areas in 2014.
         failure: the reason, "" where there is an estimate.
+        pretrend_p: of the joint test of the leads, where the estimator has leads.
     """
 
     spec: Spec
@@ -122,6 +163,7 @@ class Found:
     treated_states: tuple[str, ...] = ()
     declined_per_10k: float = float("nan")
     failure: str = ""
+    pretrend_p: float = float("nan")
 
 
 def comparison_of(spec: Spec) -> str:
@@ -187,6 +229,7 @@ def results_frame(found: Iterable[Found], bound: Bound | None = None) -> pd.Data
             "failure": one.failure,
             "treated_states": " ".join(one.treated_states),
             "declined_per_10k": one.declined_per_10k,
+            "pretrend_p": one.pretrend_p,
         }
         rows += [about | numbers for numbers in (_numbers(one, common) if one.estimate is not None else [{}])]
     table = pd.DataFrame(rows, columns=list(COLUMNS))

@@ -16,6 +16,7 @@ from analysis.design.design import Design, make_design
 from analysis.design.spec import Spec
 from analysis.estimation import aggregate, fit
 from analysis.estimation.estimate import Estimate
+from analysis.evidence.checks.pretrends import pretrends
 from analysis.evidence.first_stage import declined_per_10k
 from analysis.evidence.results import Found, results_frame
 
@@ -35,6 +36,7 @@ class Run:
         treated_states: postal codes of all states with treated areas in the sample.
         declined_per_10k: declined detainers per 10,000 residents of the treated areas in 2014.
         failure: why there are no estimates, or "".
+        pretrend_p: p-value of the leads being jointly zero; missing without leads or with too few clusters.
     """
 
     spec: Spec
@@ -43,6 +45,7 @@ class Run:
     treated_states: tuple[str, ...]
     declined_per_10k: float
     failure: str
+    pretrend_p: float = float("nan")
 
     def found(self) -> Iterator[Found]:
         """Yield what goes into the table of results: the one effect first, then event times."""
@@ -50,7 +53,13 @@ class Run:
             yield Found(self.spec, None, failure=self.failure)
         for over in ("post", "event_time"):
             if over in self.estimates:
-                yield Found(self.spec, self.estimates[over], self.treated_states, self.declined_per_10k)
+                yield Found(
+                    self.spec,
+                    self.estimates[over],
+                    self.treated_states,
+                    self.declined_per_10k,
+                    pretrend_p=self.pretrend_p,
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +135,16 @@ def run_spec(panel: Panel, spec: Spec, design: Design | None = None) -> Run:
         treated_states=tuple(sorted(adopters.unique())),
         declined_per_10k=declined_per_10k(panel.table, treated),
         failure="",
+        pretrend_p=_pretrend_p(estimates.get("event_time")),
     )
+
+
+def _pretrend_p(dynamic: Estimate | None) -> float:
+    """Missing where there is no lead to test; matching here uses covariates alone, so no lead was matched on."""
+    if dynamic is None:
+        return float("nan")
+    leads = dynamic.table["event_time"].lt(0) & dynamic.table["estimate"].notna()
+    return pretrends(dynamic).p_value if leads.any() else float("nan")
 
 
 def run_specs(

@@ -131,9 +131,9 @@ def found(
     changes: dict | None = None, name: str = "case", value: float = 1.0, error: float = 1.0, **more
 ) -> Found:
     """One specification with one invented estimate."""
-    declined = more.pop("declined_per_10k", 2.0)
+    declined, leads = more.pop("declined_per_10k", 2.0), more.pop("pretrend_p", float("nan"))
     made = spec(changes, name)
-    return Found(made, estimate(made, value, error, **more), ("IA", "WI"), declined)
+    return Found(made, estimate(made, value, error, **more), ("IA", "WI"), declined, pretrend_p=leads)
 
 
 def panel(seed: int = 1, *, states: int = 8, per_state: int = 8, effect: float = 50.0) -> Panel:

@@ -175,6 +175,20 @@ def test_the_words():
     assert "SIMULATED" not in text
 
 
+def test_leads_that_reject_stand_beside_the_interval_they_speak_against():
+    items = [
+        found(TOTAL, name="main", value=300.0, baseline=3000.0, pretrend_p=0.0004),
+        found(name="p", pretrend_p=0.4),
+    ]
+    frame = answer(*items)
+    assert ours(frame, "fewer")["pretrend_p"].tolist() == [0.0004]
+    text = " ".join(headline_text(frame).split())
+    assert (
+        "did not move alike (joint test of the leads, p): total crime (violent and property) < 0.001." in text
+    )
+    assert "property crime 0.400" not in text and " 0.400 " in text
+
+
 def test_simulated_results_say_so_first():
     results = results_frame([found(TOTAL, name="main")]).assign(simulated=True)
     assert headline_text(headline(results)).startswith("SIMULATED DATA")

@@ -11,6 +11,7 @@ from analysis.base.errors import SpecError, StudyError
 from analysis.design.design import make_design
 from analysis.design.spec import parse_spec
 from analysis.estimation import aggregate, check_estimate, fit
+from analysis.evidence.checks.pretrends import pretrends
 from analysis.evidence.compare import compare
 from analysis.evidence.runs import fit_all, run_specs
 
@@ -65,6 +66,7 @@ def test_a_run_finds_the_effect_that_was_put_in_and_counts_who_it_rests_on(runs)
     assert row["treated_states"] == "IA IL MD MN NC NY WA WI" and row["simulated"]
     # Four detainers for every 20,000 residents of a treated county in 2014.
     assert row["declined_per_10k"] == pytest.approx(2.0)
+    assert row["pretrend_p"] == pretrends(runs.estimate("case/measure=property", "event_time")).p_value
     assert runs.attrition["rule"].iloc[0] == "panel as given"
 
 
