@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-from rich.console import Console
+# Before numpy loads: threads of numeric libraries beside our own processes are slower on two cores, and the order of
+# their sums would move last digits between runs.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
 
-from analysis.base.errors import StudyError
+import typer  # noqa: E402
+from rich.console import Console  # noqa: E402
+
+from analysis.base.errors import StudyError  # noqa: E402
 
 app = typer.Typer(
     name="analysis",
@@ -69,7 +75,10 @@ def reproduce(
     out.print(f"  {'all':<12} {clock.total():6.1f} s\n")
     from analysis.evidence.headline import headline_text, movement
 
-    out.print(headline_text(frame, movement(study.results, ["violent_ex_rape", "property"])), markup=False)
+    moves = movement(study.results, ["violent_ex_rape", "property"])
+    out.print(headline_text(frame, moves, short=True), markup=False)
+    full = (paths.results / "answer.txt").relative_to(paths.root).as_posix()
+    out.print(f"In full, with what every interval excludes: {full}", markup=False)
 
 
 @app.command()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from analysis.evidence.runs import Runs
     from analysis.report.outputs import Context
 
-MAIN_SPECS = ("first_stage", "main", "two_way", "california", "federal", "rape_2012", "cross_section_2015")
+MAIN_SPECS = ("first_stage", "main", "two_way", "california", "federal", "rape_2012", "cross_section_2015", "claims")
 """The specs of the main job, in the order their results are read: the first stage before any crime."""
 
 JOBS = 2
@@ -439,6 +439,26 @@ def reproduce(study: Study, line: Timed) -> pd.DataFrame:
         line(name, "notebook" if ran else "notebook (unchanged)")
     if not study.paths.simulated:
         line("docs", ", ".join(path.name for path in write_pages()))
-    made = build_paper(study.context)
-    line("paper", made.relative_to(study.paths.root).as_posix())
+    paper = study.paths.paper / "paper.pdf"
+    key = digest_of([study.run_key, study.panel.digest, _paper_inputs(study.paths)])
+    fresh = not study.force and _holds(paper.with_suffix(".json"), key, paper)
+    if not fresh:
+        build_paper(study.context)
+        with replacing(paper.with_suffix(".json")) as temporary:
+            temporary.write_text(canonical_json({"key": key, "sha256": sha256_of(paper)}), encoding="utf-8")
+    line("paper", paper.relative_to(study.paths.root).as_posix() + (" (unchanged)" if fresh else ""))
+    _write_answer(study)
     return study.headline
+
+
+def _paper_inputs(paths: Paths) -> str:
+    """Digest of what the paper is set from beside the numbers: its text, its references, the report's code."""
+    sources = sorted(path for path in (paths.root / "paper").iterdir() if path.suffix in {".typ", ".bib", ".toml"})
+    return digest_of([[sha256_of(path) for path in sources], digest_of_sources(paths.root / "analysis" / "report")])
+
+
+def _write_answer(study: Study) -> None:
+    from analysis.evidence.headline import headline_text, movement
+
+    with replacing(study.paths.results / "answer.txt") as temporary:
+        temporary.write_text(headline_text(study.headline, movement(study.results)), encoding="utf-8")

@@ -6,6 +6,7 @@ The frame is the 3,142 counties of the Census Bureau's vintage 2019, with New Yo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -46,7 +47,12 @@ def load_fips_changes(path: Path | None = None) -> pd.DataFrame:
         >>> changes.loc[changes["old_fips"] == "46113", "new_fips"].tolist()
         ['46102']
     """
-    frame = pd.read_csv(path or Paths().compiled_geography / "fips_changes.csv", dtype=str)
+    return _read_changes(path or Paths().compiled_geography / "fips_changes.csv").copy()
+
+
+@cache
+def _read_changes(path: Path) -> pd.DataFrame:
+    frame = pd.read_csv(path, dtype=str)
     for column in ("population_old", "population_new", "census"):
         if column in frame:
             frame[column] = pd.to_numeric(frame[column]).astype("Int64")

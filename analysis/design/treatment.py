@@ -21,7 +21,7 @@ Decisions that the definitions share:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -30,13 +30,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.base.errors import ProtocolError, SpecError, TableError, nearest
-from analysis.base.policy_dates import (
-    EARLIEST_YEAR,
-    LATEST_YEAR,
-    NEW_YORK_CITY,
-    NEW_YORK_COUNTIES,
-    read_user_policies,
-)
+from analysis.base.fips import NEW_YORK_CITY, NEW_YORK_COUNTIES
+from analysis.base.policy_dates import EARLIEST_YEAR, LATEST_YEAR, read_user_policies
 from analysis.base.records import Panel
 
 # Their sheriffs or jails moved together, on paper or in practice, and not every county is on record (rule 6,
@@ -422,7 +417,9 @@ def assign_treatment(panel: Panel, spec: _Sectioned) -> Treatment:
         >>> treatment = assign_treatment(panel, load_spec("main"))  # doctest: +SKIP
     """
     asked, path = spec.treatment, spec.definition_path
-    policies = panel.policies if path is None else with_user_dates(panel.policies, path)
+    policies = panel.policies
+    if path is not None:
+        policies = with_user_dates(policies, path, panel.table["county_fips"].unique())
     return make_treatment(
         panel.table,
         policies,
@@ -436,20 +433,34 @@ def assign_treatment(panel: Panel, spec: _Sectioned) -> Treatment:
     )
 
 
-def with_user_dates(policies: pd.DataFrame, path: Path) -> pd.DataFrame:
+def with_user_dates(policies: pd.DataFrame, path: Path, known: Collection[str]) -> pd.DataFrame:
     """Return the policy events with those of a user's csv in place of any earlier user's.
 
-    New York City's five counties become the one area of the panel.
+    New York City's five counties become the one area of the panel, and their rows of one date one event.
+
+    Args:
+        policies: table ``policy_events``.
+        path: the csv; see `read_user_policies`.
+        known: the panel's county codes: any other code in the csv is refused.
+
+    Raises:
+        SourceError, TableError: as `read_user_policies`.
 
     Example:
-        >>> policies = with_user_dates(panel.policies, Path("mine.csv"))  # doctest: +SKIP
+        >>> known = panel.table["county_fips"].unique()  # doctest: +SKIP
+        >>> policies = with_user_dates(panel.policies, Path("mine.csv"), known)  # doctest: +SKIP
     """
-    own = read_user_policies(path)
-    city = own["county_fips"].isin(NEW_YORK_COUNTIES)
-    own = own.assign(county_fips=own["county_fips"].mask(city, NEW_YORK_CITY))
-    own = own.drop_duplicates(["county_fips", "state", "level", "date", "direction"])
+    own = read_user_policies(path, known)
+    city = own["county_fips"].isin([*NEW_YORK_COUNTIES, NEW_YORK_CITY])
+    own = own.assign(
+        county_fips=own["county_fips"].mask(city, NEW_YORK_CITY),
+        jurisdiction=own["jurisdiction"].mask(city & own["level"].eq("county"), "New York City"),
+    )
+    # Cities of one county stay apart by their names.
+    event = ["county_fips", "state", "level", "jurisdiction", "date", "direction"]
+    own = own.assign(rows=own.groupby(event, dropna=False)["date"].transform("size")).drop_duplicates(event)
     others = policies[policies["definition_source"] != "user"]
-    own = own.assign(event=[f"user-{n:03d}" for n in range(1, len(own) + 1)], rows=1)
+    own = own.assign(event=[f"user-{n:03d}" for n in range(1, len(own) + 1)])
     return pd.concat(
         [others.astype("object"), own.reindex(columns=others.columns).astype("object")], ignore_index=True
     )

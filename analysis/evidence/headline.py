@@ -214,20 +214,25 @@ def exclusion(rows: pd.DataFrame) -> str:
     return f"at {100 * first['level']:g} % the data exclude {listed}, if {assumption}"
 
 
-def headline_text(frame: pd.DataFrame, moves: pd.DataFrame | None = None) -> str:
+def headline_text(frame: pd.DataFrame, moves: pd.DataFrame | None = None, *, short: bool = False) -> str:
     """Return the answer: the first stage, one aligned table of the claims, and what it means in words.
 
     Args:
         frame: from `headline`.
         moves: from `movement`; with it a table of how the answer moves follows.
+        short: leave out rows that are not informative (they are counted), shares of declines, and what each interval
+            excludes.
     """
+    if short:
+        counts = frame["measure"].ne("decline_share") | frame["claim"].ne(FIRST_STAGE)
+        frame = frame[counts]
     blocks = []
     if frame["simulated"].eq(True).any():
         blocks.append("SIMULATED DATA: effects were built in; nothing below says anything about any place.")
     blocks.append(_first_stage_words(frame[frame["claim"] == FIRST_STAGE]))
     claims = frame[frame["claim"] != FIRST_STAGE]
-    blocks.append(_claims_table(claims))
-    blocks += [_claim_words(rows) for _, rows in claims.groupby("claim", sort=False)]
+    blocks.append(_claims_table(claims, short))
+    blocks += [_claim_words(rows, short) for _, rows in claims.groupby("claim", sort=False)]
     if moves is not None and len(moves):
         blocks.append(_movement_table(moves))
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -481,7 +486,7 @@ def _first_stage_words(rows: pd.DataFrame) -> str:
     )
 
 
-def _claims_table(rows: pd.DataFrame) -> str:
+def _claims_table(rows: pd.DataFrame, short: bool = False) -> str:
     head = (
         "",
         "estimate",
@@ -506,10 +511,13 @@ def _claims_table(rows: pd.DataFrame) -> str:
             lines.append((f"  {fact['measure_label']}: published", size, ends, areas, *blank[3:]))
             ours = part[part["fact"].eq(fact["fact"]) & part["published"].eq(False)]
             for measure, same in ours.groupby("measure", sort=False):
-                if measure != fact["measure"]:
+                shown = same[same["precision"].ne(NOT_INFORMATIVE)] if short else same
+                if measure != fact["measure"] and len(shown):
                     difference = str(same["note"].iloc[0]).split("; ")[0]
                     lines.append((f"  {same['measure_label'].iloc[0]} ({difference})", *blank))
-                lines += [_claims_line(row, places) for row in same.to_dict("records")]
+                lines += [_claims_line(row, places) for row in shown.to_dict("records")]
+                if len(shown) < len(same):
+                    lines.append((f"    {len(same) - len(shown)} more, not informative", *blank))
     title = (
         "Three published claims and what is found here, both ends of every interval in the unit of the claim\n"
         "per declined: offences the estimate implies for each detainer declined in the treated areas in 2014\n"
@@ -534,7 +542,7 @@ def _claims_line(row: Mapping[str, Any], places: int) -> Sequence[str]:
     )
 
 
-def _claim_words(rows: pd.DataFrame) -> str:
+def _claim_words(rows: pd.DataFrame, short: bool = False) -> str:
     published, ours = rows[rows["published"].eq(True)], rows[rows["published"].eq(False)]
     label, bound = published["label"].iloc[0], published["bound_words"].iloc[0]
     if ours.empty:
@@ -553,7 +561,7 @@ def _claim_words(rows: pd.DataFrame) -> str:
     text.append(f"Beside the published study: {_shared(ours)}.")
     judged = ours[ours["verdict"].isin(["consistent", "not consistent", "inconclusive"])]
     judged = judged[np.isfinite(judged[["conf_low", "conf_high"]].to_numpy(dtype=float)).all(axis=1)]
-    if len(judged):
+    if len(judged) and not short:
         fullest = judged["definition"].value_counts(sort=False).idxmax()
         for _, part in judged[judged["definition"] == fullest].groupby("comparison", sort=False):
             row = part.iloc[0]

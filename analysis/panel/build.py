@@ -16,7 +16,7 @@ import pandas as pd
 from analysis.base.codebook import validate
 from analysis.base.errors import SourceError, TableError
 from analysis.base.paths import Paths, replacing
-from analysis.base.provenance import canonical_json, digest_of, digest_of_sources, digest_of_table, sha256_of
+from analysis.base.provenance import canonical_json, digest_of, digest_of_table, sha256_of
 from analysis.base.records import Panel
 from analysis.panel import agencies as ag
 from analysis.panel.cities import city_panel
@@ -267,11 +267,14 @@ def make_tidy(raw: RawFiles, paths: Paths, progress: Progress | None = None) -> 
         Tidy tables by name, each under its contract, and the sources' own reports under ``report_<name>``.
     """
     from joblib import Parallel, delayed
+    from joblib.externals.loky import get_reusable_executor
 
     if progress:
         progress("raw files to tidy tables")
     # Two halves of about equal work, side by side.
     halves = Parallel(n_jobs=2)(delayed(read)(raw, paths) for read in (_crime_tables, _other_tables))
+    # Idle workers would hold their memory through the rest of the build.
+    get_reusable_executor().shutdown(wait=True)
     return {name: table for half in halves for name, table in half.items()}
 
 
@@ -324,7 +327,9 @@ def _other_tables(raw: RawFiles, paths: Paths) -> dict[str, pd.DataFrame]:
 
 def _written(tidy: dict[str, pd.DataFrame], paths: Paths) -> dict[str, pd.DataFrame]:
     for name, table in tidy.items():
-        _write(table, paths.tidy / name)
+        # Reports of the sources are written with those of the panel.
+        if not name.startswith("report_"):
+            write_table(table, paths.tidy / name)
     return tidy
 
 
@@ -409,7 +414,7 @@ def make_panel(paths: Paths | None = None, *, force: bool = False, progress: Pro
         "national_totals": national_totals(table, tidy),
         "coverage_by_year": coverage_by(table, ["year"]),
         "coverage_by_state": coverage_by(table, ["state", "year"]),
-        "nobodys_crime": nobodys_crime(tidy["other_agencies"], table),
+        "nobodys_crime": nobodys_crime(tribes_once(tidy["other_agencies"]), table),
         **{name.removeprefix("report_"): frame for name, frame in tidy.items() if name.startswith("report_")},
     }
     if progress:
@@ -422,9 +427,9 @@ def make_panel(paths: Paths | None = None, *, force: bool = False, progress: Pro
         "declines": tidy["declines"],
     }
     for name, frame in files.items():
-        _write(frame, paths.panel / name)
+        write_table(frame, paths.panel / name)
     for name, frame in reports.items():
-        _write(frame, paths.panel / "reports" / name)
+        write_table(frame, paths.panel / "reports" / name)
     digest = digest_of(
         [digest_of_table(files[name]) for name in ("panel", "constant", "policy_events", "declines")]
     )
@@ -509,15 +514,14 @@ def _inputs(raw: RawFiles, paths: Paths) -> str:
         for path in sorted(folder.glob("*.csv"))
     }
     package = paths.root / "analysis"
-    return digest_of(
-        [
-            raw.digest(),
-            compiled,
-            sha256_of(paths.codebook),
-            digest_of_sources(package / "panel"),
-            digest_of_sources(package / "base"),
-        ]
-    )
+    # The simulated twin lives in the same room and builds nothing here.
+    code = {
+        path.relative_to(package).as_posix(): sha256_of(path)
+        for room in (package / "panel", package / "base")
+        for path in sorted(room.rglob("*.py"))
+        if not path.name.startswith("twin")
+    }
+    return digest_of([raw.digest(), compiled, sha256_of(paths.codebook), code])
 
 
 def _is_current(paths: Paths, inputs: str) -> bool:
@@ -600,6 +604,30 @@ def coverage_by(table: pd.DataFrame, key: list[str]) -> pd.DataFrame:
     return out.reset_index()
 
 
+def tribes_once(other: pd.DataFrame) -> pd.DataFrame:
+    """Return Table 11 with each tribe's offences in it once.
+
+    In 2013 the Bureau of Indian Affairs prints one row that, by its footnote, includes the tribal figures printed
+    under their states: what the tribes hold is taken off that row.
+
+    Args:
+        other: the tidy table ``other_agencies``.
+
+    Example:
+        >>> rows = pd.DataFrame({"year": 2013, "kind": ["tribal", "federal"], "violent": [3.0, 10.0],
+        ...     "unit": [None, "Bureau of Indian Affairs"], "property": [4.0, 9.0]})
+        >>> tribes_once(rows)[["violent", "property"]].to_numpy().tolist()
+        [[3.0, 4.0], [7.0, 5.0]]
+    """
+    counts = ["violent", "property"]
+    bureau = other["kind"].eq("federal") & other["unit"].eq("Bureau of Indian Affairs")
+    tribes = other[other["kind"].eq("tribal")].groupby("year")[counts].sum()
+    inside = tribes.reindex(other.loc[bureau, "year"], fill_value=0.0).to_numpy()
+    out = other.copy()
+    out.loc[bureau, counts] -= inside
+    return out
+
+
 def nobodys_crime(other: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Return crime of Table 11 (state police, tribes, universities, others) by state and year beside the panel's.
 
@@ -615,7 +643,7 @@ def nobodys_crime(other: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _write(table: pd.DataFrame, stem: object) -> None:
+def write_table(table: pd.DataFrame, stem: object) -> None:
     """Write a parquet file, and a csv twin where that stays small."""
     from pathlib import Path
 

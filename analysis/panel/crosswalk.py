@@ -153,9 +153,9 @@ def _named_county(cities: pd.DataFrame, counties: pd.DataFrame) -> np.ndarray:
     }
     found = np.full(len(cities), None, dtype=object)
     printed = cities["agency_name"].str.extract(r",\s*([A-Za-z .'-]+?)\s+County$")[0]
-    for position in np.flatnonzero(printed.notna().to_numpy()):
+    keys = county_key(printed.dropna())
+    for position, name in zip(np.flatnonzero(printed.notna().to_numpy()), keys, strict=True):
         known = by_state.get(cities["state"].iloc[position], {})
-        name = county_key(printed.iloc[[position]]).iloc[0]
         close = [name] if name in known else get_close_matches(name, known, n=2, cutoff=0.85)
         if len(close) == 1 or (len(close) == 2 and close[0] == name):
             found[position] = known[close[0]]

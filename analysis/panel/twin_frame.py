@@ -23,8 +23,24 @@ from analysis.panel.sources.geography import STATE_POSTAL, apply_fips_changes
 
 PARAMETERS = Path(__file__).with_name("twin.toml")
 
-CLASSES = ("large_central_metro", "large_fringe_metro", "medium_metro", "small_metro", "micropolitan", "noncore")
-BASE = ("murder", "rape_legacy", "robbery", "aggravated_assault", "burglary", "larceny", "motor_vehicle_theft", "arson")
+CLASSES = (
+    "large_central_metro",
+    "large_fringe_metro",
+    "medium_metro",
+    "small_metro",
+    "micropolitan",
+    "noncore",
+)
+BASE = (
+    "murder",
+    "rape_legacy",
+    "robbery",
+    "aggravated_assault",
+    "burglary",
+    "larceny",
+    "motor_vehicle_theft",
+    "arson",
+)
 """Offences that are drawn; every other measure is made from them."""
 
 COVARIATES = (
@@ -48,7 +64,15 @@ DIVISIONS: Mapping[str, str] = {
 }  # fmt: skip
 """States of the nine Census divisions."""
 
-_SUFFIX = {"06": " County", "15": " Parish", "04": " Borough", "05": " Census Area", "12": " Municipality", "03": " City and Borough", "25": " city"}
+_SUFFIX = {
+    "06": " County",
+    "15": " Parish",
+    "04": " Borough",
+    "05": " Census Area",
+    "12": " Municipality",
+    "03": " City and Borough",
+    "25": " city",
+}
 """Words of the Census codes of legal status."""
 
 
@@ -111,7 +135,9 @@ def twin_counties() -> pd.DataFrame:
     table = pd.concat([rows.loc[~city, ["county_fips", "county_name", "state"]], one], ignore_index=True)
     division = {state: code for code, states in DIVISIONS.items() for state in states.split()}
     table["division"] = table["state"].map(division)
-    return table.sort_values("county_fips", ignore_index=True)[["county_fips", "state", "county_name", "division"]]
+    return table.sort_values("county_fips", ignore_index=True)[
+        ["county_fips", "state", "county_name", "division"]
+    ]
 
 
 # --- adoption ---------------------------------------------------------------------------------------------------
@@ -136,7 +162,11 @@ def spells(policies: pd.DataFrame) -> pd.DataFrame:
     dated = policies[policies["year"].notna()].sort_values(["date", "direction"], kind="stable")
     documented = dated[dated["definition_source"].eq("D2") & dated["level"].eq("county")]
     full = documented[documented["direction"].eq("limit_full")].drop_duplicates("county_fips")
-    required = dated[dated["definition_source"].eq("D7") & dated["direction"].eq("require")].groupby("state")["year"].min()
+    required = (
+        dated[dated["definition_source"].eq("D7") & dated["direction"].eq("require")]
+        .groupby("state")["year"]
+        .min()
+    )
     repeals = documented[documented["direction"].eq("repeal")]
     rows = []
     for row in full.itertuples(index=False):
@@ -146,9 +176,13 @@ def spells(policies: pd.DataFrame) -> pd.DataFrame:
         ends = [int(y) - 1 for y in later["year"].head(1)]
         if row.state in required.index:
             ends.append(int(required[row.state]) - 1)
-        rows.append((str(row.county_fips), year, year if first_of_january else year + 1, min(ends) if ends else None))
+        rows.append(
+            (str(row.county_fips), year, year if first_of_january else year + 1, min(ends) if ends else None)
+        )
     table = pd.DataFrame(rows, columns=["county_fips", "adoption_year", "cohort", "last_year"])
-    return table.astype({"adoption_year": "int64", "cohort": "int64", "last_year": "Int64"}).sort_values("county_fips", ignore_index=True)
+    return table.astype({"adoption_year": "int64", "cohort": "int64", "last_year": "Int64"}).sort_values(
+        "county_fips", ignore_index=True
+    )
 
 
 def exposure(adoptions: pd.DataFrame, county_fips: pd.Series, year: pd.Series, half: float) -> np.ndarray:
@@ -209,7 +243,9 @@ def correlation_of(rows: list[list[float]]) -> np.ndarray:
     return np.asarray(fixed / np.outer(scale, scale))
 
 
-def draw_classes(parameters: Mapping[str, Any], frame: pd.DataFrame, adopters: set[str], rng: np.random.Generator) -> pd.DataFrame:
+def draw_classes(
+    parameters: Mapping[str, Any], frame: pd.DataFrame, adopters: set[str], rng: np.random.Generator
+) -> pd.DataFrame:
     """Return the frame with an urban-rural class for each county: each state's own mix, adopters the more urban ones.
 
     Args:
@@ -223,12 +259,12 @@ def draw_classes(parameters: Mapping[str, Any], frame: pd.DataFrame, adopters: s
     """
     odds = np.asarray(parameters["odds_among_adopters"], dtype=float)
     classes = np.empty(len(frame), dtype=object)
-    by_state = frame.reset_index(drop=True).groupby("state", sort=True)
-    for state, rows in by_state:
-        left = np.array(parameters["by_state"][state])
-        order = rng.permutation(rows.index.to_numpy())
-        listed = np.array([frame["county_fips"].iloc[i] in adopters for i in order])
-        pool = left.copy()
+    documented = frame["county_fips"].isin(adopters).to_numpy()
+    states = frame["state"].to_numpy().astype(str)
+    for state in np.unique(states):
+        order = rng.permutation(np.flatnonzero(states == state))
+        listed = documented[order]
+        pool = np.array(parameters["by_state"][state])
         for i in order[listed]:
             weight = pool * odds
             weight = weight if weight.sum() > 0 else pool.astype(float)
@@ -253,12 +289,17 @@ def draw_classes(parameters: Mapping[str, Any], frame: pd.DataFrame, adopters: s
 
 
 def draw_traits(
-    parameters: Mapping[str, Any], frame: pd.DataFrame, adopters: set[str], city_population: float, rng: np.random.Generator
+    parameters: Mapping[str, Any],
+    frame: pd.DataFrame,
+    adopters: set[str],
+    city_population: float,
+    rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Return fixed covariates and log offence rates of each county, row for row with the frame.
 
     A trait is its class's mean and deviation times a normal score that neighbours in a state share in part, and that
-    is shifted for counties with a documented limit: they differ before they adopt, as real ones do.
+    is shifted for counties with a documented limit: they differ before they adopt, as real ones do. The typical size
+    of a state's counties is stated.
 
     Args:
         parameters: section ``traits``.
@@ -273,13 +314,20 @@ def draw_traits(
     shared = rng.standard_normal((states.max() + 1, len(TRAITS))) @ root.T
     own = rng.standard_normal((len(frame), len(TRAITS))) @ root.T
     z = np.sqrt(share) * shared[states] + np.sqrt(1 - share) * own
+    by_state = frame["state"].map(parameters["log_population_by_state"]).to_numpy(dtype=float)
+    z = np.clip(z, -3.0, 3.0)
+    z[:, 0] = by_state + float(parameters["log_population_sd_within_states"]) * z[:, 0]
     listed = frame["county_fips"].isin(adopters).to_numpy()
-    z = np.clip(z, -3.0, 3.0) + listed[:, None] * np.asarray(parameters["shift_of_adopters"], dtype=float)
+    z = z + listed[:, None] * np.asarray(parameters["shift_of_adopters"], dtype=float)
     mean = np.stack([parameters["mean"][c] for c in CLASSES])
     deviation = np.stack([parameters["sd"][c] for c in CLASSES])
     code = pd.Categorical(frame["urban_class"], categories=CLASSES).codes
     values = mean[code] + deviation[code] * z
-    table = pd.DataFrame({name: from_normal(name, values[:, j]) for j, name in enumerate(TRAITS)}, index=frame.index)
+    ends = np.array([parameters["log_population_percentiles"][c] for c in CLASSES])[code]
+    values[:, 0] = np.clip(values[:, 0], ends[:, 0], ends[:, 1])
+    table = pd.DataFrame(
+        {name: from_normal(name, values[:, j]) for j, name in enumerate(TRAITS)}, index=frame.index
+    )
     city = frame["county_fips"].eq(NEW_YORK_CITY)
     table.loc[city, "log_population_2010"] = np.log(city_population)
     table["log_population_2000"] = table["log_population_2010"] - 10 * table["growth"]
@@ -288,7 +336,9 @@ def draw_traits(
     return table
 
 
-def draw_population(parameters: Mapping[str, Any], frame: pd.DataFrame, traits: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def draw_population(
+    parameters: Mapping[str, Any], frame: pd.DataFrame, traits: pd.DataFrame, rng: np.random.Generator
+) -> pd.DataFrame:
     """Return yearly residents: county_fips, year, population.
 
     Args:
@@ -300,17 +350,25 @@ def draw_population(parameters: Mapping[str, Any], frame: pd.DataFrame, traits: 
     years = np.array(YEARS)
     at = traits["log_population_2010"].to_numpy()[:, None]
     sd = np.asarray(parameters["change_sd_by_size"])[np.digitize(np.exp(at[:, 0]), SIZES) - 1]
-    steps = np.asarray(parameters["national_growth"]) + sd[:, None] * rng.standard_normal((len(frame), len(years)))
+    steps = np.asarray(parameters["national_growth"]) + sd[:, None] * rng.standard_normal(
+        (len(frame), len(years))
+    )
     path = np.cumsum(steps, axis=1)
     path = path - path[:, [list(YEARS).index(2010)]]
     log = at + traits["growth"].to_numpy()[:, None] * (years - 2010) + path
     people = np.maximum(np.round(np.exp(log)), 60.0)
     return pd.DataFrame(
-        {"county_fips": np.repeat(frame["county_fips"].to_numpy(), len(years)), "year": np.tile(years, len(frame)), "population": people.ravel()}
+        {
+            "county_fips": np.repeat(frame["county_fips"].to_numpy(), len(years)),
+            "year": np.tile(years, len(frame)),
+            "population": people.ravel(),
+        }
     )
 
 
-def fading(rng: np.random.Generator, shape: tuple[int, ...], persistence: float | np.ndarray, axis: int = 1) -> np.ndarray:
+def fading(
+    rng: np.random.Generator, shape: tuple[int, ...], persistence: float | np.ndarray, axis: int = 1
+) -> np.ndarray:
     """Return stationary first-order autoregressions with unit variance along an axis.
 
     Example:

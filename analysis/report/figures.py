@@ -298,10 +298,12 @@ def love_plot(
     order = wide.reindex(wide["before"].abs().sort_values().index)
     n = balance.drop_duplicates("sample").set_index("sample")[["n_treated", "n_comparison"]]
     y = np.arange(len(order))
-    height = 1.25 + 0.21 * len(order)
+    height = 1.25 + look.STRIP + 0.21 * len(order)
     with look.style():
         fig = look.figure(height)
-        axes = fig.add_axes((0.31, 0.68 / height, 0.665, (height - 1.08) / height))
+        axes = fig.add_axes(
+            (0.31, (0.68 + look.STRIP) / height, 0.665, (height - 1.08 - look.STRIP) / height)
+        )
         axes.axvspan(-threshold, threshold, color="#F0F0F0", zorder=0)
         look.zero_line(axes, vertical=True)
         axes.hlines(y, order["before"], order["after"], color="#B5B5B5", linewidth=0.9, zorder=2)
@@ -507,16 +509,9 @@ def trend_series(
 # --------------------------------------------------------------------------------------------------------
 
 # Left edges of the columns of a row, as shares of the width.
-_AT = {
-    "label": 0.008,
-    "comparison": 0.235,
-    "plot": 0.315,
-    "estimate": 0.595,
-    "areas": 0.755,
-    "verdict": 0.836,
-}
-_PLOT = 0.265
-_ROW = 0.152  # inches
+_AT = {"label": 0.008, "comparison": 0.225, "plot": 0.305, "estimate": 0.57, "areas": 0.733, "verdict": 0.815}
+_PLOT = 0.25
+_ROW = 0.14  # inches
 
 _SHORT_AGREEMENT: Mapping[str, str] = {
     "published size inside the interval": "size inside",
@@ -559,7 +554,7 @@ def forest_plot(headline: pd.DataFrame, *, note: str = "") -> Figure:
     """
     panels = forest_panels(headline)
     claims = list(dict.fromkeys(claim for claim, _, _ in panels))
-    heading, title, under, gap = 0.26, 0.15, 0.26, 0.1
+    heading, title, under, gap = 0.22, 0.15, 0.26, 0.05
     lines = [len(part) + bool(omitted) for _, part, omitted in panels]
     note = f"{note}\n* Violent crime excluding rape." if _has_near(panels) else note
     height = 0.04 + look.note_height(note) + len(claims) * heading + len(panels) * (title + under + gap)
@@ -580,17 +575,11 @@ def forest_plot(headline: pd.DataFrame, *, note: str = "") -> Figure:
                 ("areas", "areas, states"),
             )
             for column, text in (*cells, ("verdict", "verdict")):
-                weight = "bold" if column == "label" else "normal"
-                shade = "#1A1A1A" if column == "label" else "#4D4D4D"
+                own = column == "label"
                 fig.text(
-                    _AT[column],
-                    (y - 0.06) / height,
-                    text,
-                    fontsize=6.2,
-                    color=shade,
-                    va="center",
-                    fontweight=weight,
-                )
+                    _AT[column], (y - 0.06) / height, text, fontsize=6.2 if own else 5.6, va="center",
+                    color="#1A1A1A" if own else "#4D4D4D", fontweight="bold" if own else "normal",
+                )  # fmt: skip
             y -= title + n * _ROW
             axes = fig.add_axes((_AT["plot"], y / height, _PLOT, n * _ROW / height))
             _forest_panel(axes, part, n, omitted)
@@ -806,7 +795,10 @@ def _variation_panel(
     look.zero_line(axes, vertical=True)
     for r in rows.to_dict("records"):
         way = (str(r["comparison"]), str(r["california"]))
-        if way not in offsets or words.is_missing(r["percent"]):
+        # A point without an interval would look more certain than one with it.
+        if way not in offsets or any(
+            words.is_missing(r[c]) for c in ("percent", "percent_low", "percent_high")
+        ):
             continue
         at = definitions.index(r["definition"]) + offsets[way]
         ink = look.ROLES[way[0]]
@@ -840,6 +832,9 @@ def _variation_panel(
 # --------------------------------------------------------------------------------------------------------
 # Coverage
 # --------------------------------------------------------------------------------------------------------
+
+
+THIN = 0.8  # shares below this are printed in the cells
 
 
 def coverage_by_state(table: pd.DataFrame, measure: str = "violent_ex_rape") -> pd.DataFrame:
@@ -879,7 +874,7 @@ def coverage_plot(coverage: pd.DataFrame, *, measure_label: str, note: str = "")
         fig = look.figure(height)
         axes = fig.add_axes((0.055, bottom / height, 0.765, (height - 0.42 - bottom) / height))
         axes.imshow(codes, cmap=inks, vmin=0, vmax=len(steps) - 2, aspect="auto", interpolation="nearest")
-        for i, j in zip(*np.nonzero(wide.fillna(0).to_numpy(float) < 0.8), strict=True):
+        for i, j in zip(*np.nonzero(wide.fillna(0).to_numpy(float) < THIN), strict=True):
             value = wide.iloc[i, j]
             axes.text(
                 j, i, words.number(100 * value, 0) if np.isfinite(value) else "–", ha="center", va="center",

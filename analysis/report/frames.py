@@ -111,7 +111,6 @@ STATUS = Frame(
         "county_fips": "area, five characters",
         "state": "postal code",
         "status": "treated, comparison or excluded",
-        "reason": "why, in words",
         "cohort": "first fully treated year; missing if never treated or undated",
     },
 )
@@ -132,13 +131,11 @@ TOTALS = Frame(
     "totals",
     {
         "year": "calendar year",
+        "measure": "violent or property",
+        "panel": "offences in the panel",
+        "published": "the FBI's own total",
+        "share": "panel over published",
         "benchmark": "which published table the total is from",
-        "violent_agencies": "violent offences of the agencies in the panel",
-        "violent_total": "the FBI's own total",
-        "violent_share": "agencies over total",
-        "property_agencies": "property offences of the agencies in the panel",
-        "property_total": "the FBI's own total",
-        "property_share": "agencies over total",
     },
 )
 

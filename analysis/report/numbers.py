@@ -7,6 +7,7 @@ is not generated, or that no entry of the claims list ties to an output.
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,11 +19,13 @@ import numpy as np
 import pandas as pd
 
 from analysis.base.errors import StudyError, TableError, nearest
-from analysis.base.paths import replacing
+from analysis.base.paths import Paths, replacing
 from analysis.base.provenance import canonical_json
+from analysis.evidence.claims import load_claims
 from analysis.evidence.headline import FIRST_STAGE, exclusion
 from analysis.report import figures, tables, words
 from analysis.report.outputs import (
+    MAIN,
     OUTPUTS,
     TREND_COVERAGE,
     TREND_DEFINITION,
@@ -106,29 +109,44 @@ def headline_sentence(rows: pd.DataFrame) -> str:
         mark = f" ({verdict})" if verdict else ""
         size = words.number(r["estimate"], places, sign=True)
         points.append(f"{r['measure_label']} {size if size != words.MISSING else 'not estimated'}{mark}")
-    ends = rows[rows["conf_low"].notna() & rows["conf_high"].notna()]
+    # What is not informative takes no verdict, and excludes nothing.
+    informative = ~rows["verdict"].astype(str).str.startswith("not informative")
+    ends = rows[rows["conf_low"].notna() & rows["conf_high"].notna() & informative]
     text = f"{head}: {', '.join(points)}, in {first['unit']}"
     return f"{text}; {exclusion(ends)}." if len(ends) else f"{text}."
 
 
-def published_sentence(row: Mapping[Any, Any]) -> str:
-    """Return a published row as words: its size and error if it has them, and that it has none if not.
+def published_sentence(rows: pd.DataFrame) -> str:
+    """Return what a study published: sizes and errors where it has them, and that it has none where not.
+
+    Args:
+        rows: the published rows of one claim.
 
     Example:
-        >>> row = {"label": "A study", "measure": "total", "unit": "per 10,000", "estimate": -35.5}
-        >>> published_sentence(row | {"conf_low": None, "conf_high": None})
-        'A study (total): −35.5 per 10,000, published without an error that could be read.'
+        >>> row = {"label": "A study", "measure_label": "total crime", "unit": "per 10,000", "estimate": -35.5,
+        ...        "conf_low": None, "conf_high": None}
+        >>> published_sentence(pd.DataFrame([row]))
+        'A study: total crime −35.5 per 10,000, published without an error that could be read.'
     """
-    measure = str(row.get("measure_label") or str(row["measure"]).replace("_", " "))
-    head = f"{row['label']} ({measure})"
-    if words.is_missing(row["estimate"]):
-        return f"{head}: reported as not distinguishable from zero, no size stated."
-    places = words.digits_for(row["estimate"], row["conf_low"], row["conf_high"])
-    point = f"{words.number(row['estimate'], places)} {row['unit']}"
-    if words.is_missing(row["conf_low"]) or words.is_missing(row["conf_high"]):
-        return f"{head}: {point}, published without an error that could be read."
-    ends = words.interval(row["conf_low"], row["conf_high"], places)
-    return f"{head}: {point} ({ends} from the published standard error)."
+    if rows.empty:
+        return "Nothing was registered of this claim."
+    sized, silent = [], []
+    for r in rows.to_dict("records"):
+        if words.is_missing(r["estimate"]):
+            silent.append(str(r["measure_label"]))
+            continue
+        places = words.digits_for(r["estimate"], r["conf_low"], r["conf_high"])
+        point = f"{r['measure_label']} {words.number(r['estimate'], places)} {r['unit']}"
+        ends = words.interval(r["conf_low"], r["conf_high"], places)
+        known = f"({ends} from the published standard error)"
+        sized.append(
+            f"{point} {known}"
+            if ends != words.MISSING
+            else f"{point}, published without an error that could be read"
+        )
+    if silent:
+        sized.append(f"{words.listing(silent)} reported as not distinguishable from zero, no size stated")
+    return f"{rows['label'].iloc[0]}: {'; '.join(sized)}."
 
 
 def verdict_summary(rows: pd.DataFrame) -> str:
@@ -215,14 +233,24 @@ def _panel_numbers(book: _Book, table: pd.DataFrame) -> None:
         )
     good = rows[rows["coverage_violent_ex_rape"] >= TREND_COVERAGE].groupby("county_fips")["year"].nunique()
     book.count("coverage.steady_areas", int((good == last - first + 1).sum()), "areas", "table-5")
+    book.put(
+        "coverage.threshold",
+        words.percent(TREND_COVERAGE, 0),
+        TREND_COVERAGE,
+        "share of residents",
+        "table-5",
+    )
     states = figures.coverage_by_state(rows)
-    thin = states[states["coverage"] < 0.8]
-    book.count("coverage.thin_state_years", len(thin), "state-years under 80 % in the window", "figure-7")
+    thin = states[states["coverage"] < figures.THIN]
+    book.put("coverage.thin", words.percent(figures.THIN, 0), figures.THIN, "share of residents", "figure-7")
+    book.count("coverage.thin_state_years", len(thin), "state-years of the window", "figure-7")
 
 
 def _total_numbers(book: _Book, totals: pd.DataFrame | None) -> None:
     for measure in ("violent", "property"):
-        share = pd.Series(dtype=float) if totals is None else totals[f"{measure}_share"]
+        share = pd.Series(dtype=float)
+        if totals is not None:
+            share = totals.loc[totals["measure"] == measure, "share"]
         for key, value in (("low", share.min()), ("high", share.max())):
             book.put(
                 f"totals.{measure}.{key}",
@@ -235,7 +263,8 @@ def _total_numbers(book: _Book, totals: pd.DataFrame | None) -> None:
 
 def _definition_numbers(book: _Book, status: pd.DataFrame) -> None:
     frame = tables.definitions_frame(status)
-    book.count("definition.count", len(frame), "definitions", "table-1")
+    dated = frame["between"].str.startswith("yes") | frame["within"].str.startswith("yes")
+    book.count("definition.panel", int(dated.sum()), "definitions that can carry a panel", "table-1")
     for r in frame.to_dict("records"):
         for key, unit in (
             ("treated", "treated areas"),
@@ -247,8 +276,9 @@ def _definition_numbers(book: _Book, status: pd.DataFrame) -> None:
 
 
 def _attrition_numbers(book: _Book, attrition: pd.DataFrame) -> None:
-    spec = attrition["spec"].iloc[0]
-    rows = attrition[attrition["spec"] == spec]
+    main = attrition[attrition["spec"].astype(str).str.split("/").str[0] == MAIN]
+    main = main if len(main) else attrition
+    rows = main[main["spec"] == main["spec"].iloc[0]]
     for key, row in (("before", rows.iloc[0]), ("after", rows.iloc[-1])):
         book.count(f"attrition.{key}.areas", row["counties"], "areas", "table-3")
         book.count(f"attrition.{key}.area_years", row["county_years"], "area-years", "table-3")
@@ -287,11 +317,9 @@ def _headline_numbers(book: _Book, headline: pd.DataFrame) -> None:
         rows = headline[headline["claim"] == claim]
         published = rows[rows["published"].astype(bool)]
         ours = rows[~rows["published"].astype(bool)]
-        stated = " ".join(published_sentence(r) for r in published.to_dict("records"))
+        stated = published_sentence(published)
         groups = [g for _, g in ours.groupby(["definition", "comparison"], sort=False)]
         book.phrase(f"{claim}.published", stated, "table-6")
-        found = "\n".join(headline_sentence(g) for g in groups) or "Nothing here answers this claim."
-        book.phrase(f"{claim}.ours", found, "table-6")
         main = [g for g in groups if g["definition"].iloc[0] == TREND_DEFINITION]
         stated = (
             "\n".join(headline_sentence(g) for g in main) or "The main definition was not estimated here."
@@ -316,12 +344,10 @@ def _variation_numbers(book: _Book, rows: pd.DataFrame, labels: Mapping[str, str
         ends = here[["percent_low", "percent_high"]].dropna()
         excludes = int(((ends["percent_low"] > 0) | (ends["percent_high"] < 0)).sum())
         sentences.append(
-            f"For {labels.get(str(measure), measure)}, {words.count(len(values))} point estimates run from "
-            f"{words.number(values.min(), 1)} to {words.number(values.max(), 1)} % of the mean before "
-            "adoption, "
-            f"{words.count(int((values < 0).sum()))} of them below zero; {words.count(excludes)} of "
-            f"{words.count(len(ends))} "
-            "intervals exclude zero."
+            f"For {labels.get(str(measure), measure)}, {words.count(len(values))} point estimates run "
+            f"from {words.number(values.min(), 1)} to {words.number(values.max(), 1)} % of the mean "
+            f"before adoption, {words.count(int((values < 0).sum()))} of them below zero; "
+            f"{words.count(excludes)} of {words.count(len(ends))} intervals exclude zero."
         )
     book.phrase("variation", " ".join(sentences) or "Nothing was varied.", "figure-6")
 
@@ -373,7 +399,7 @@ class PaperClaim:
     """One sentence of the paper that carries numbers.
 
     Args:
-        begins: first words of the sentence, keys left out.
+        begins: first words of the sentence; a key in them stands as ``{key}``.
         output: outputs its numbers stand in.
         numbers: keys it holds, phrases as ``say:<key>``.
     """
@@ -404,7 +430,7 @@ class ClaimsList:
     facts: tuple[Fact, ...]
 
 
-def load_claims(path: Path) -> ClaimsList:
+def load_claims_list(path: Path) -> ClaimsList:
     """Read the claims list; unknown or missing keys raise `TableError`."""
     raw = tomllib.loads(path.read_text(encoding="utf-8"))
     for section, wanted in (("claim", {"begins", "output", "numbers"}), ("fact", {"text", "source"})):
@@ -438,7 +464,7 @@ def sentences_of(paper: str) -> list[str]:
     text = re.sub(r"(?m)^\s*//.*$|(?<=\s)//.*$", "", text)
     text = re.sub(r'#n\("([^"]+)"\)', r"⟦\1⟧", text)
     text = re.sub(r'#say\("([^"]+)"\)', lambda m: f"⟦{SAY}{m.group(1)}⟧", text)
-    text = re.sub(r"(?m)^#(?:import|set|show|let|include|pagebreak|bibliography|v)\b.*$", "\n", text)
+    text = re.sub(r"(?m)^#(?:import|set|show|let|include|pagebreak|bibliography|counter|v)\b.*$", "\n", text)
     text = re.sub(r"#[A-Za-z][\w.-]*\([^()]*(?:\([^()]*\)[^()]*)*\)", " ", text)
     text = re.sub(r"`[^`]*`|\$[^$]*\$|@[\w:.-]*\w|<[\w:.-]+>", "", text)
     text = re.sub(r"(?m)^\s*(?:=+|[-+])\s+(.*)$", r"\n\n\1\n\n", text)
@@ -473,6 +499,7 @@ def claim_problems(
     met: set[str] = set()
     for sentence in sentences_of(paper):
         keys = _TOKEN.findall(sentence)
+        named = " ".join(_TOKEN.sub(r"{\1}", sentence).split())
         bare = " ".join(_TOKEN.sub(" ", sentence).split())
         problems += [
             f"'{key}' is not a generated number{nearest(key, numbers)}: {_short(sentence)}"
@@ -480,7 +507,7 @@ def claim_problems(
             if key not in numbers
         ]
         if keys:
-            match = [i for i, c in enumerate(claims.claims) if bare.startswith(" ".join(c.begins.split()))]
+            match = [i for i, c in enumerate(claims.claims) if named.startswith(" ".join(c.begins.split()))]
             if len(match) != 1:
                 found = "no claim" if not match else f"{len(match)} claims"
                 problems.append(f"{found} for the sentence: {_short(sentence)}")
@@ -565,3 +592,35 @@ def check_claims(
             "text whose numbers are generated keys, each tied to an output",
             "paper/main.typ or paper/claims.toml",
         )
+
+
+def published_values() -> dict[str, float]:
+    """Return the registered published figures that have a size: id to value."""
+    return {f.id: f.size for claim in load_claims().claims for f in claim.facts if f.size is not None}
+
+
+def read_numbers(path: Path) -> dict[str, Number]:
+    """Read numbers written by `write_numbers`."""
+    held = json.loads(path.read_text(encoding="utf-8"))["numbers"]
+    return {key: Number(n["text"], n["value"], n["unit"], n["output"]) for key, n in held.items()}
+
+
+def check_paper(paths: Paths) -> str:
+    """Hold the paper's text against its claims list and the numbers generated in a tree; say what was held.
+
+    Args:
+        paths: the tree; text and claims list are those of the checkout.
+
+    Raises:
+        StudyError: a number is typed in, unknown, or tied to no output.
+    """
+    home = paths.root / "paper"
+    text = (home / "main.typ").read_text(encoding="utf-8")
+    claims, made = load_claims_list(home / "claims.toml"), read_numbers(paths.paper / "numbers.json")
+    check_claims(text, claims, made, published_values())
+    held = {key for claim in claims.claims for key in claim.numbers}
+    outputs = {output for claim in claims.claims for output in claim.output}
+    return (
+        f"{len(claims.claims)} sentences of the paper hold {len(held)} generated numbers and phrases, all of them in "
+        f"{len(outputs)} figures and tables"
+    )

@@ -8,6 +8,7 @@ changed.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ from analysis.base.provenance import (
     sha256_of,
 )
 from analysis.base.records import Panel
-from analysis.design.treatment import definition_of, make_treatment
+from analysis.design.treatment import DEFINITIONS, definition_of, make_treatment
 from analysis.estimation.estimate import Estimate
 from analysis.report import figures, maps, tables, words
 from analysis.report.frames import CONTRACTS, require
@@ -235,7 +236,7 @@ def find_output(name: str) -> Output:
     return OUTPUTS[name]
 
 
-def status_frame(panel: Panel, definitions: Iterable[str] = MAPPED) -> pd.DataFrame:
+def status_frame(panel: Panel, definitions: Iterable[str] = tuple(DEFINITIONS)) -> pd.DataFrame:
     """Return who is treated, comparison or excluded under each definition: the frame ``status``.
 
     Dated definitions are assigned as the main panel designs assign them; the federal lists, which cannot
@@ -244,7 +245,7 @@ def status_frame(panel: Panel, definitions: Iterable[str] = MAPPED) -> pd.DataFr
 
     Args:
         panel: the panel.
-        definitions: which definitions, in what order.
+        definitions: which definitions, in what order; by default all of the study.
     """
     parts = []
     for name in definitions:
@@ -254,7 +255,7 @@ def status_frame(panel: Panel, definitions: Iterable[str] = MAPPED) -> pd.DataFr
             upper_bound_dates="as_dated", comparison="not_yet_treated",
             kind="cross_section" if listed else "panel", year=2015 if listed else None,
         )  # fmt: skip
-        part = made.table[["county_fips", "state", "status", "reason", "cohort"]].copy()
+        part = made.table[["county_fips", "state", "status", "cohort"]].copy()
         part.insert(0, "definition", name)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
@@ -342,6 +343,70 @@ def make_output(name: str, context: Context, *, force: bool = False) -> list[Pat
     return files
 
 
+def difference(name: str, context: Context, tolerance: float = 1e-6) -> pd.DataFrame:
+    """Return where an output's numbers, made anew, differ from its csv as written before.
+
+    Args:
+        name: a registered output.
+        context: what it is made from.
+        tolerance: relative size under which two numbers count as equal; machines differ in their last bits.
+
+    Returns:
+        Rows row, column, written, new; empty where nothing differs. Rows are matched by place, since their order is
+        part of an output.
+
+    Raises:
+        StudyError: an unknown name, or no csv to compare with.
+    """
+    one = find_output(name)
+    path = folder_of(one, context.paths) / f"{name}.csv"
+    if not path.is_file():
+        raise StudyError(
+            f"no {path.name} to compare with", "the output made once", f"python -m analysis make {name}"
+        )
+    made = one.make(context)
+    numbers = made.frame if isinstance(made, Table) else made.numbers
+    if context.simulated:
+        numbers = numbers.assign(data=SIMULATED)
+    return csv_difference(path.read_text(encoding="utf-8"), tables.to_csv(numbers), tolerance)
+
+
+def csv_difference(written: str, new: str, tolerance: float = 1e-6) -> pd.DataFrame:
+    """Return the cells in which two csv texts differ: row, column, written, new.
+
+    Args:
+        written: the text as it was.
+        new: the text as it is.
+        tolerance: relative size under which two numbers count as equal.
+
+    Example:
+        >>> csv_difference("a,b\\n1,x\\n", "a,b\\n1.0000000001,y\\n")
+           row column written new
+        0    0      b       x   y
+    """
+    old, now = (pd.read_csv(io.StringIO(t), dtype=str, keep_default_na=False) for t in (written, new))
+    rows = []
+    for column in dict.fromkeys([*old.columns, *now.columns]):
+        if column not in old or column not in now:
+            there = "column present"
+            rows.append((-1, column, there if column in old else "", there if column in now else ""))
+            continue
+        for at in range(max(len(old), len(now))):
+            left = old[column].iloc[at] if at < len(old) else "no row"
+            right = now[column].iloc[at] if at < len(now) else "no row"
+            if left != right and not _equal(left, right, tolerance):
+                rows.append((at, column, left, right))
+    return pd.DataFrame(rows, columns=["row", "column", "written", "new"])
+
+
+def _equal(left: str, right: str, tolerance: float) -> bool:
+    try:
+        a, b = float(left), float(right)
+    except ValueError:
+        return False
+    return abs(a - b) <= tolerance * max(abs(a), abs(b))
+
+
 def write_figure(
     figure: Figure,
     numbers: pd.DataFrame,
@@ -407,17 +472,17 @@ def _definitions(context: Context) -> Table:
 @output("figure-1", title="Who is treated under each definition", needs=("status", "geometry"))
 def _map(context: Context) -> Drawing:
     status = context.get("status")
+    mapped = status[status["definition"].isin(MAPPED)]
     shapes = maps.prepare_shapes(context.get("geometry"))
     absent = sorted(set(status["county_fips"]) - set(shapes["area_fips"]))
     note = (
         "Areas of the panel; New York City is one area of five counties. Albers equal-area projections; "
-        "Alaska at about a "
-        "third of the scale.\nA definition's counts stand under its map"
+        "Alaska at about a third of the scale.\nA definition's counts stand under its map"
         + (f"; {len(absent)} area(s) have no shape and are counted, not drawn." if absent else ".")
         + " Descriptive: drawn up after every outcome."
     )
-    drawn = maps.map_plot(shapes, status, note=note)
-    return Drawing(drawn, maps.status_counts(status), {"figure-1-areas.csv": status})
+    drawn = maps.map_plot(shapes, mapped, note=note)
+    return Drawing(drawn, maps.status_counts(mapped), {"figure-1-areas.csv": status})
 
 
 def trend_groups(status: pd.DataFrame, definition: str = TREND_DEFINITION) -> pd.DataFrame:
@@ -445,10 +510,9 @@ def _trends(context: Context) -> Drawing:
     series = figures.trend_series(context.get("panel").table, groups, windows, min_coverage=TREND_COVERAGE)
     note = (
         f"Definition: {words.definition_label(TREND_DEFINITION).lower()}. Offences of reporting agencies "
-        "over the residents "
-        "they police, so large areas count for more.\nOnly areas with coverage of "
-        f"{words.percent(TREND_COVERAGE, 0)} or more in "
-        "every year of a panel's window. Other cohorts are not shown. Axes do not start at zero."
+        "over the residents they police, so large areas count for more.\n"
+        f"Only areas with coverage of {words.percent(TREND_COVERAGE, 0)} or more in every year of a "
+        "panel's window. Other cohorts are not shown. Axes do not start at zero."
     )
     return Drawing(figures.trend_plot(series, note=note), series)
 
@@ -498,8 +562,8 @@ def _coverage(context: Context) -> Drawing:
     coverage = figures.coverage_by_state(context.get("panel").table)
     note = (
         "Coverage of a state: residents policed by city and county agencies that report, over all "
-        "residents. Numbers stand in "
-        "cells under 80 %.\nPlaces policed by state police look better covered than they are."
+        "residents. Numbers stand in cells under 80 %.\n"
+        "Places policed by state police look better covered than they are."
     )
     label = context.labels()["violent_ex_rape"]
     return Drawing(figures.coverage_plot(coverage, measure_label=label, note=note), coverage)
@@ -520,7 +584,8 @@ def event_studies(estimates: Mapping[str, Sequence[Estimate]], spec: str = MAIN)
     Raises:
         StudyError: the spec is absent or holds no dynamic estimate of a main outcome.
     """
-    family = [e for name, several in estimates.items() if name.split("/")[0] == spec for e in several]
+    # By name first: a mapping may run a spec only when it is asked for.
+    family = [e for name in estimates if name.split("/")[0] == spec for e in estimates[name]]
     if not family:
         raise StudyError(
             f"no estimates of spec '{spec}'{nearest(spec, estimates)}", "the main spec's estimates"
@@ -588,9 +653,7 @@ def _variation(context: Context) -> Drawing:
     rows = movement_rows(context.get("movement"))
     note = (
         "Intervals at 95 %, from state-level inference. Faint: not informative (under 20 treated areas, "
-        "or under six states "
-        "that identify). Arrows: the interval goes on. A definition without a mark was not estimated that "
-        "way. "
-        f"Treated areas: {words.span(rows['n_treated'])}."
+        "or under six states that identify). Arrows: the interval goes on. A definition without a mark has "
+        f"no estimate, or no interval, of that kind. Treated areas: {words.span(rows['n_treated'])}."
     )
     return Drawing(figures.variation_plot(rows, labels=context.labels(), note=note), rows)

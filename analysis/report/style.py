@@ -158,6 +158,7 @@ def stamp_simulated(fig: Figure) -> Figure:
 
 NOTE_WIDTH = 136  # characters of a note that fit the page's width
 NOTE_LINE = 0.118  # inches a line of a note takes
+STRIP = 0.12  # inches kept free at the bottom for the mark of simulated data
 
 
 def wrapped(note: str) -> str:
@@ -174,14 +175,13 @@ def wrapped(note: str) -> str:
 
 def note_height(note: str) -> float:
     """Return how many inches a note needs under a figure."""
-    return 0.0 if not note else NOTE_LINE * (wrapped(note).count("\n") + 1) + 0.07
+    return STRIP + (NOTE_LINE * (wrapped(note).count("\n") + 1) + 0.07 if note else 0.0)
 
 
 def footnote(fig: Figure, note: str) -> None:
     """Write the note under a figure: what is shown, on whom, and how the intervals were made."""
-    fig.text(
-        0.008, 0.008, wrapped(note), fontsize=6.2, color="#333333", ha="left", va="bottom", linespacing=1.35
-    )
+    y = STRIP / float(fig.get_size_inches()[1])
+    fig.text(0.008, y, wrapped(note), fontsize=6.2, color="#333333", ha="left", va="bottom", linespacing=1.35)
 
 
 def zero_line(axes: Axes, *, vertical: bool = False) -> None:

@@ -7,7 +7,7 @@ reads the printed cells from the table's json.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -236,10 +236,9 @@ def definitions_table(status: pd.DataFrame) -> Table:
             ("What must be said", "l", 2.2, f["why"]),
         ],
         [
-            "Counts are areas before any coverage or population rule; New York City is one area. 'States' "
-            "counts those that "
-            "hold treated areas. The lists of 2025 are shown as a cross-section of 2015, which they "
-            "postdate.",
+            "Counts are areas before any coverage or population rule; New York City is one area. "
+            "'States' counts those that hold treated areas. The lists of 2025 are shown as a "
+            "cross-section of 2015, which they postdate.",
         ],
     )
 
@@ -256,11 +255,10 @@ def balance_table(balance: pd.DataFrame, labels: Mapping[str, str] | None = None
     n = {s: wide[s].iloc[0] for s in wide}
     notes = [
         f"Areas before the match: {words.count(n['before']['n_treated'])} treated, "
-        f"{words.count(n['before']['n_comparison'])} "
-        f"comparison; after: {words.count(n['after']['n_treated'])} treated, "
-        f"{words.count(n['after']['n_comparison'])} distinct "
-        "comparison areas. Differences are divided by the treated areas' standard deviation before the "
-        "match.",
+        f"{words.count(n['before']['n_comparison'])} comparison; after: "
+        f"{words.count(n['after']['n_treated'])} treated, {words.count(n['after']['n_comparison'])} "
+        "distinct comparison areas. Differences are divided by the treated areas' standard deviation "
+        "before the match.",
     ]
     return _build(
         "Balance of the match: covariates before and after",
@@ -336,25 +334,31 @@ BENCHMARKS = {"table_5": "Table 5", "estimates": "Estimates file"}
 
 
 def totals_table(totals: pd.DataFrame) -> Table:
-    """Return national sums of the panel's agencies beside the FBI's own totals, by year."""
+    """Return national sums of the panel beside the FBI's own totals, by year."""
     f = require(totals, TOTALS)
+    years = sorted(f["year"].unique())
+
+    def column(measure: str, name: str, show: Callable[[Any], str]) -> list[str]:
+        rows = f[f["measure"] == measure].set_index("year")[name]
+        return [show(rows.get(year)) for year in years]
+
+    benchmark = f.drop_duplicates("year").set_index("year")["benchmark"].astype(str)
     return _build(
-        "National totals: offences of the panel's agencies beside the FBI's own totals",
+        "National totals: offences in the panel beside the FBI's own totals",
         f,
         [
-            ("Year", "l", 0.5, f["year"].astype(str)),
-            ("Violent, panel", "r", 1.0, map(words.count, f["violent_agencies"])),
-            ("Violent, FBI", "r", 1.0, map(words.count, f["violent_total"])),
-            ("Violent, share", "r", 0.8, map(words.percent, f["violent_share"])),
-            ("Property, panel", "r", 1.0, map(words.count, f["property_agencies"])),
-            ("Property, FBI", "r", 1.0, map(words.count, f["property_total"])),
-            ("Property, share", "r", 0.8, map(words.percent, f["property_share"])),
-            ("FBI total from", "l", 1.1, [BENCHMARKS.get(str(b), str(b)) for b in f["benchmark"]]),
+            ("Year", "l", 0.5, map(str, years)),
+            ("Violent, panel", "r", 1.0, column("violent", "panel", words.count)),
+            ("Violent, FBI", "r", 1.0, column("violent", "published", words.count)),
+            ("Violent, share", "r", 0.8, column("violent", "share", words.percent)),
+            ("Property, panel", "r", 1.0, column("property", "panel", words.count)),
+            ("Property, FBI", "r", 1.0, column("property", "published", words.count)),
+            ("Property, share", "r", 0.8, column("property", "share", words.percent)),
+            ("FBI total from", "l", 1.1, [BENCHMARKS.get(benchmark[y], benchmark[y]) for y in years]),
         ],
         [
             "The panel holds city and county agencies printed with twelve complete months; state, tribal, "
-            "university and "
-            "other agencies, and agencies that did not report, are in the FBI's totals alone."
+            "university and other agencies, and agencies that did not report, are in the FBI's totals alone."
         ],
     )
 
@@ -432,22 +436,21 @@ def headline_table(headline: pd.DataFrame) -> Table:
         "Three published claims and this study's estimates of reported crime",
         f,
         [
-            ("Claim", "l", 1.3, claims),
-            ("Study or definition", "l", 1.5, f["label"]),
+            ("Claim", "l", 1.0, claims),
+            ("Study or definition", "l", 1.35, f["label"]),
             ("Outcome, comparison", "l", 1.3, [_outcome_cell(r) for r in records]),
             ("Estimate", "r", 0.7, [_estimate_cell(r, places[(r["claim"], r["unit"])]) for r in records]),
             ("Interval", "r", 1.1, [_interval_cell(r, places[(r["claim"], r["unit"])]) for r in records]),
             ("Treated", "r", 0.6, map(words.count, f["n_treated"])),
             ("Compared", "r", 0.7, map(words.count, f["n_comparison"])),
             ("States", "r", 0.55, map(words.count, f["n_states"])),
-            ("Verdict", "l", 1.2, [words.verdict_words(r) or words.MISSING for r in records]),
-            ("Comparability", "l", 1.6, [r["comparability"] or words.MISSING for r in records]),
+            ("Verdict", "l", 1.3, [words.verdict_words(r) or words.MISSING for r in records]),
+            ("Comparability", "l", 2.5, [r["comparability"] or words.MISSING for r in records]),
         ],
         [
             f"Units: {units}.",
             "A published figure without a published error has no interval here. Fewer than 20 treated "
-            "areas, or treated areas in "
-            "fewer than six states, are not informative and take no verdict.",
+            "areas, or treated areas in fewer than six states, are not informative and take no verdict.",
         ],
     )  # fmt: skip
 

@@ -217,3 +217,42 @@ def verdict_words(row: Mapping[Any, Any]) -> str:
     if is_missing(verdict):
         return ""
     return f"{verdict}: {agreement}" if not is_missing(agreement) else str(verdict)
+
+
+def aligned(frame: pd.DataFrame) -> str:
+    """Return a frame as aligned text for a terminal: words to the left, numbers to the right, missing as a dash.
+
+    Example:
+        >>> print(aligned(pd.DataFrame({"rule": ["years", "balance"], "areas": [3138, 837]})))
+        rule     areas
+        years    3,138
+        balance    837
+    """
+    names = [str(name) for name in frame.columns]
+    plain = [name in CALENDAR for name in names]
+    cells = {n: [_cell(v, p) for v in frame[c]] for n, p, c in zip(names, plain, frame.columns, strict=True)}
+    numeric, flag = pd.api.types.is_numeric_dtype, pd.api.types.is_bool_dtype
+    right = {n: numeric(frame[c]) and not flag(frame[c]) for n, c in zip(names, frame.columns, strict=True)}
+    widths = {name: max([len(name), *map(len, column)]) for name, column in cells.items()}
+
+    def line(values: Sequence[str]) -> str:
+        placed = zip(cells, values, strict=True)
+        return "  ".join(v.rjust(widths[n]) if right[n] else v.ljust(widths[n]) for n, v in placed).rstrip()
+
+    rows = [line(row) for row in zip(*cells.values(), strict=True)] if len(frame) else []
+    return "\n".join([line(list(cells)), *rows])
+
+
+CALENDAR = frozenset({"year", "time", "cohort", "adoption_year", "transition_year", "last_year"})
+
+
+def _cell(value: Any, plain: bool) -> str:
+    if is_missing(value):
+        return MISSING
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, (int, np.integer)):
+        return str(int(value)) if plain else f"{int(value):,}".replace("-", MINUS)
+    if isinstance(value, (float, np.floating)):
+        return number(value, 0 if float(value).is_integer() else digits_for(value))
+    return str(value)

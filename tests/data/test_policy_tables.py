@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from analysis.base.errors import SourceError, TableError
+from analysis.base.fips import NEW_YORK_COUNTIES, STATE_OF_FIPS
 from analysis.base.paths import Paths
-from analysis.base.policy_dates import NEW_YORK_COUNTIES, PRECISIONS, STATE_OF_FIPS, parse_date
+from analysis.base.policy_dates import PRECISIONS, parse_date
 from analysis.panel.sources.detainers import read_hand_list
 from analysis.panel.sources.jurisdictions import one_new_york, read_gazetteer
 from analysis.panel.sources.policy import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from analysis.base.errors import ProtocolError, SpecError, TableError
-from analysis.base.policy_dates import STATE_OF_FIPS
+from analysis.base.errors import ProtocolError, SourceError, SpecError, TableError
+from analysis.base.fips import STATE_OF_FIPS
 from analysis.design.treatment import (
     COMPARISON_MOST_DECLINES,
     DEFINITIONS,
@@ -286,8 +286,8 @@ def test_a_users_csv_takes_the_place_of_the_studys_dates(tmp_path):
         "county_fips,date,direction,level,state\n55003,2015-06,limit_full,county,\n,2014-01-01,limit_full,state,IA\n"
     )
     study = pd.DataFrame([event("55001", "WI", "2014")])
-    policies = with_user_dates(study, path)
     panel = panel_of(*WI, ("19001", "IA"))
+    policies = with_user_dates(study, path, panel["county_fips"].unique())
     made = make_treatment(
         panel, policies, NO_DECLINES, "mine.csv", onset="first_full_year", upper_bound_dates="as_dated",
         comparison="never_treated", kind="panel",
@@ -301,10 +301,32 @@ def test_a_users_csv_takes_the_place_of_the_studys_dates(tmp_path):
 def test_new_york_citys_counties_in_a_users_csv_are_the_one_area(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("county_fips,date\n36005,2014-11-14\n36061,2014-11-14\n36001,2013\n")
-    own = with_user_dates(pd.DataFrame([event("55001", "WI", "2014")]), path).query(
-        "definition_source == 'user'"
-    )
+    policies = with_user_dates(pd.DataFrame([event("55001", "WI", "2014")]), path, ["36001", "36998"])
+    own = policies.query("definition_source == 'user'")
     assert own["county_fips"].tolist() == ["36998", "36001"]
+
+
+def test_a_users_dates_hold_the_contract_of_the_studys_own(tmp_path):
+    from analysis.base.codebook import load_codebook, validate
+
+    columns = [column.name for column in load_codebook().table("policy_events").columns]
+    path = tmp_path / "mine.csv"
+    path.write_text(
+        "county_fips,date,level,jurisdiction,upper_bound\n"
+        "36005,2014-11-14,county,Bronx,no\n36061,2014-11-14,county,Manhattan,no\n"
+        "55001,2014,city,Elm,yes\n55001,2014,city,Ash,yes\n"
+    )
+    own = with_user_dates(pd.DataFrame(columns=columns), path, ["36998", "55001"])
+    types = {"year": "Int64", "month": "Int64", "upper_bound": bool, "verified": bool, "rows": "int64"}
+    own = validate(own.astype(types), "policy_events")
+    assert own[["jurisdiction", "rows"]].to_numpy().tolist() == [["New York City", 2], ["Elm", 1], ["Ash", 1]]
+
+
+def test_a_users_county_must_stand_in_the_panel(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("county_fips,date\n55002,2014\n")
+    with pytest.raises(SourceError, match=r"row 1: county code '55002' is no county \(did you mean 5500\d"):
+        with_user_dates(pd.DataFrame([event("55001", "WI", "2014")]), path, ["55001", "55003"])
 
 
 # --- cross-sections -------------------------------------------------------------------------------

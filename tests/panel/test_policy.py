@@ -5,8 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from analysis.base.errors import SourceError, TableError
-from analysis.base.policy_dates import check_user_policies
+from analysis.base.errors import SourceError
 from analysis.panel.sources.detainers import read_declines
 from analysis.panel.sources.jurisdictions import make_gazetteer, one_new_york, read_gazetteer
 from analysis.panel.sources.policy import (
@@ -210,41 +209,6 @@ def test_a_city_whose_government_is_the_countys_stands_at_county_level(events):
         "county",
     ]
     assert report[["Chicago", "Boston", "Aurora"]].tolist() == ["city", "city", "city"]
-
-
-def test_a_users_dates_come_under_the_same_contract():
-    user = check_user_policies(
-        pd.DataFrame({"county_fips": ["01001"], "date": ["2014-04-16"], "upper_bound": ["yes"]}), "mine.csv"
-    )
-    got = make_policy_events(read_detainer_policies(), read_ddor_2017(), NO_LISTS, read_state_laws(), user)
-    own = got[got["definition_source"] == "user"].iloc[0]
-    assert (own["event"], own["state"], own["year"], own["month"], own["upper_bound"]) == (
-        "user-001",
-        "AL",
-        2014,
-        4,
-        True,
-    )
-
-
-@pytest.mark.parametrize(
-    ("table", "error", "words"),
-    [
-        ({"county_fips": ["1001"], "date": ["2014"]}, TableError, "leading zero"),
-        ({"county_fips": ["01001"], "date": ["April 2014"]}, TableError, "date 'April 2014'"),
-        (
-            {"county_fips": ["01001"], "date": ["2014"], "direction": ["limit_ful"]},
-            TableError,
-            "did you mean limit_full",
-        ),
-        ({"county_fips": ["01001"], "date": ["2014"], "verified": ["maybe"]}, TableError, "yes or no"),
-        ({"county_fips": ["01001"], "dates": ["2014"]}, SourceError, "lacks date"),
-        ({"county_fips": ["01001"], "date": ["2014"], "levl": ["county"]}, SourceError, "did you mean level"),
-    ],
-)
-def test_a_bad_csv_of_ones_own_is_refused_with_the_row(table, error, words):
-    with pytest.raises(error, match=words):
-        check_user_policies(pd.DataFrame(table), "mine.csv")
 
 
 # --- raw files ----------------------------------------------------------------------------------------------

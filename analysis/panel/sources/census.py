@@ -12,9 +12,9 @@ import pandas as pd
 
 from analysis.base.codebook import load_codebook, validate
 from analysis.base.errors import SourceError
+from analysis.base.fips import STATE_POSTAL, load_fips_changes, recodes, refusals
 from analysis.panel.sources.geography import (
     SQUARE_METRES_PER_SQUARE_MILE,
-    STATE_POSTAL,
     apply_fips_changes,
     combine_counties,
     county_codes,
@@ -331,8 +331,6 @@ def tidy_snap(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _retired_codes() -> set[str]:
-    from analysis.panel.sources.geography import load_fips_changes, recodes, refusals
-
     changes = load_fips_changes()
     return set(recodes(changes)) | set(refusals(changes))
 

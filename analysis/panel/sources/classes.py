@@ -10,13 +10,11 @@ import pandas as pd
 
 from analysis.base.codebook import validate
 from analysis.base.errors import SourceError
+from analysis.base.fips import load_fips_changes, recodes, refusals
 from analysis.panel.sources.geography import (
     county_codes,
     in_states,
-    load_fips_changes,
     read_columns,
-    recodes,
-    refusals,
     refuse_missing_columns,
     refuse_repeated,
     to_numbers,

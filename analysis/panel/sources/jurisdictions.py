@@ -10,12 +10,13 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from analysis.base.errors import TableError
-from analysis.base.policy_dates import NEW_YORK_CITY, NEW_YORK_COUNTIES, STATE_OF_FIPS
+from analysis.base.fips import NEW_YORK_CITY, NEW_YORK_COUNTIES, STATE_OF_FIPS
 
 if TYPE_CHECKING:
     from analysis.panel.sources.raw import RawFiles
@@ -115,9 +116,14 @@ def state_code(text: str) -> str | None:
         >>> state_code("NEW YORK"), state_code("wy"), state_code("Ontario")
         ('NY', 'WY', None)
     """
-    by_key = {name_key(name): code for name, code in STATES.items()}
+    by_key = _state_by_key()
     key = " ".join(text.upper().split())
     return key if key in by_key.values() else by_key.get(key)
+
+
+@cache
+def _state_by_key() -> Mapping[str, str]:
+    return {name_key(name): code for name, code in STATES.items()}
 
 
 def one_new_york(fips: pd.Series) -> pd.Series:

@@ -19,8 +19,9 @@ import pandas as pd
 
 from analysis.base.codebook import validate
 from analysis.base.errors import SourceError, TableError, nearest
+from analysis.base.fips import STATE_OF_FIPS
 from analysis.base.paths import Paths
-from analysis.base.policy_dates import STATE_OF_FIPS, check_place, parse_date
+from analysis.base.policy_dates import UPPER_BOUNDS, check_place, parse_date
 from analysis.panel.sources.jurisdictions import (
     CONSOLIDATED,
     NEW_YORK_CITY,
@@ -54,7 +55,6 @@ COMPILED = (
     "note",
 )
 DATED = (*COMPILED, "date_precision", "date_basis", "individually_verified")
-UPPER_BOUNDS = ("reported_by", "listed_by")
 DIRECTION_OF: Mapping[str, str] = {
     "detainer_decline_without_judicial_warrant_or_probable_cause": "limit_full",
     "detainer_partial_limit": "limit_partial",
@@ -613,7 +613,6 @@ def make_policy_events(
     ddor_2017: pd.DataFrame,
     federal_lists: pd.DataFrame,
     state_laws: pd.DataFrame,
-    user: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return every policy and listing under one contract (table ``policy_events``).
 
@@ -623,10 +622,9 @@ def make_policy_events(
 
     Args:
         detainer_policies, ddor_2017, federal_lists, state_laws: the tables of that name.
-        user: from `analysis.base.policy_dates.read_user_policies`, or None.
 
     Returns:
-        ``event`` (key), ``definition_source`` (D1, D2, D5, D6, D7, user), ``jurisdiction, state, level,
+        ``event`` (key), ``definition_source`` (D1, D2, D5, D6, D7), ``jurisdiction, state, level,
         county_fips`` (missing for states), ``direction, date, year, month, precision`` (missing where
         undated), ``basis, upper_bound, verified, rows, source, source_url, note``.
 
@@ -642,8 +640,6 @@ def make_policy_events(
         _listed_events(federal_lists),
         _dated_events(state_laws, "D7"),
     ]
-    if user is not None:
-        parts.append(user)
     columns = [
         "definition_source", "jurisdiction", "state", "level", "county_fips", "direction", "date", "year",
         "month",

@@ -1,8 +1,7 @@
-"""Files a user may bring: the NACJD county file, Kaplan's yearly agency file, a csv of one's own policy
-dates.
+"""Crime files a user may bring: the NACJD county file, Kaplan's yearly agency file.
 
-They cannot come with the study (registration, no redistribution, or they are the user's own).
-``docs/user_files.md`` describes each format.
+They cannot come with the study (registration, no redistribution). ``docs/user_files.md`` describes each format;
+a csv of one's own policy dates is read by `analysis.base.policy_dates.read_user_policies`.
 """
 
 from __future__ import annotations
@@ -16,16 +15,12 @@ import pandas as pd
 
 from analysis.base.codebook import validate
 from analysis.base.errors import SourceError, nearest
-from analysis.base.policy_dates import NEW_YORK_CITY, check_user_policies
+from analysis.base.fips import NEW_YORK_CITY, STATE_POSTAL
 from analysis.panel.sources.geography import (
-    STATE_POSTAL,
     apply_fips_changes,
     combine_counties,
     in_states,
     join_codes,
-    load_fips_changes,
-    recodes,
-    refusals,
     refuse_missing_columns,
     refuse_repeated,
     to_numbers,
@@ -69,21 +64,6 @@ MONTHS = MappingProxyType(
         )
     }
 )  # fmt: skip
-# The names of the study's own compilation, accepted beside those of the documented format.
-POLICY_NAMES = MappingProxyType(
-    {"policy_date": "date", "policy_type": "direction", "individually_verified": "verified"}
-)
-POLICY_TYPES = MappingProxyType(
-    {
-        "detainer_decline_without_judicial_warrant_or_probable_cause": "limit_full",
-        "full_decline": "limit_full",
-        "detainer_partial_limit": "limit_partial",
-        "partial_limit": "limit_partial",
-        "REPEAL": "repeal",
-    }
-)
-UPPER_BOUNDS = frozenset({"reported_by", "listed_by"})
-BASES = ("enacted", "signed", "effective", "announced", "statewide_inference", *sorted(UPPER_BOUNDS))
 
 
 def _text(frame: pd.DataFrame) -> pd.DataFrame:
@@ -393,155 +373,3 @@ def read_kaplan_agencies(
         *(name for names in KAPLAN_COUNTS.values() for name in names),
     ]  # fmt: skip
     return tidy_kaplan_agencies(_read_table(path, wanted), years=years, negative=negative, where=path.name)
-
-
-# ----------------------------------------------------------------------------------------------------------
-# A csv of one's own policy dates
-# ----------------------------------------------------------------------------------------------------------
-
-
-def check_policy_counties(
-    given: pd.DataFrame, known: Collection[str] | None = None, where: str = "policies"
-) -> pd.DataFrame:
-    """Return the rows of a policy csv with county codes of the 2019 frame, or say which code is wrong and
-    why.
-
-    Args:
-        given: text with a column ``county_fips``, empty for state policies.
-        known: county codes of the frame; without it only the state part is checked.
-        where: the file's name, for errors.
-
-    Raises:
-        SourceError: a code that lost its zero, a Connecticut planning region, a county split before 2019, or
-            a code that is no county; the row is named.
-
-    Example:
-        >>> check_policy_counties(pd.DataFrame({"county_fips": ["46113"]}))["county_fips"].tolist()
-        ['46102']
-    """
-    refuse_missing_columns(given.columns, ["county_fips"], where)
-    codes = given["county_fips"].fillna("").astype(str).str.strip()
-    changes = load_fips_changes()
-    reasons, answers = refusals(changes), recodes(changes)
-    for row, code in enumerate(codes, start=1):
-        if code.isdigit() and len(code) == 4:
-            raise SourceError(
-                f"{where}, row {row}: county code '{code}' lost its leading zero, as numbers do",
-                f"'0{code}': format the column as text before typing, or export it as text",
-                where,
-            )
-        if code in reasons:
-            raise SourceError(
-                f"{where}, row {row}: county code '{code}': {reasons[code]}",
-                "a county of the 2019 frame",
-                where,
-            )
-        if code and code.isdigit() and len(code) == 5:
-            code = answers.get(code, code)
-            unknown = (
-                code not in known and code != NEW_YORK_CITY
-                if known is not None
-                else code[:2] not in STATE_POSTAL
-            )
-            if unknown:
-                hint = nearest(code, [k for k in known if k[:2] == code[:2]]) if known is not None else ""
-                raise SourceError(
-                    f"{where}, row {row}: county code '{code}' is no county{hint}",
-                    "a county of the 2019 frame",
-                    where,
-                )
-    return given.assign(county_fips=codes.replace(answers))
-
-
-def tidy_user_policies(
-    given: pd.DataFrame, known: Collection[str] | None = None, where: str = "policies"
-) -> pd.DataFrame:
-    """Return a user's policy dates, checked, under the contract ``user_policies``.
-
-    Args:
-        given: the csv as text. Columns ``county_fips`` and ``date``, and optionally ``jurisdiction, state,
-            level, direction, upper_bound, verified, source, source_url, note``. The names of the study's
-            own table are accepted too: ``policy_date``, ``policy_type`` (full_decline, partial_limit,
-                repeal),
-            ``individually_verified`` and ``date_basis`` (reported_by and listed_by make an upper bound).
-        known: county codes of the 2019 frame.
-        where: the file's name, for errors.
-
-    Raises:
-        SourceError: a column missing or unknown (with the nearest name), a county code that cannot be
-        right, a
-            repeated event, an unknown date basis.
-        TableError: a date before 1980 or after 2026, or no date at all, an unknown level or direction.
-
-    Example:
-        >>> given = pd.DataFrame({"county_fips": ["01001"], "date": ["2014-04-16"], "upper_bound": ["yes"]})
-        >>> tidy_user_policies(given)[["direction", "year", "upper_bound"]].to_numpy().tolist()
-        [['limit_full', 2014, True]]
-    """
-    given = given.rename(columns=str.strip)
-    for alias, name in POLICY_NAMES.items():
-        if alias in given and name in given:
-            raise SourceError(
-                f"{where} has both '{alias}' and '{name}'", f"one of them, best '{name}'", where
-            )
-    given = given.rename(columns=dict(POLICY_NAMES))
-    given = given.apply(lambda column: column.fillna("").astype(str).str.strip())
-    if "direction" in given:
-        given = given.assign(direction=given["direction"].replace(dict(POLICY_TYPES)))
-    if "date_basis" in given:
-        basis = given["date_basis"]
-        odd = basis[~basis.isin([*BASES, ""])]
-        if len(odd):
-            raise SourceError(
-                f"{where}, row {int(odd.index[0]) + 1}: "
-                f"date_basis '{odd.iloc[0]}'{nearest(odd.iloc[0], BASES)}",
-                f"one of {', '.join(BASES)}",
-                where,
-            )
-        bound = basis.isin(UPPER_BOUNDS).map({True: "yes", False: "no"})
-        stated = given.get("upper_bound", bound)
-        if (stated != bound).any():
-            row = int(np.flatnonzero((stated != bound).to_numpy())[0])
-            raise SourceError(
-                f"{where}, row {row + 1}: upper_bound '{stated.iloc[row]}' "
-                f"beside date_basis '{basis.iloc[row]}'",
-                "two columns that agree, or one of them",
-                where,
-            )
-        given = given.assign(upper_bound=bound).drop(columns=["date_basis"])
-    # How precise a date is can be read from it.
-    given = given.drop(columns=["date_precision"], errors="ignore")
-    if "county_fips" in given:
-        given = check_policy_counties(given, known, where)
-    table = check_user_policies(given, where)
-    table = table.assign(
-        month=pd.array([pd.NA if pd.isna(m) else int(m) for m in table["month"]], dtype="Int64"),
-        county_fips=table["county_fips"].astype(object),
-    )
-    refuse_repeated(table, ["county_fips", "state", "level", "date", "direction"], where)
-    return validate(table, "user_policies")
-
-
-def read_user_policies(path: Path, known: Collection[str] | None = None) -> pd.DataFrame:
-    """Return a user's csv of policy dates (contract ``user_policies``), ready to become policy events.
-
-    Args:
-        path: the csv; UTF-8, with or without a byte-order mark.
-        known: county codes of the 2019 frame (``read_county_frame(raw)["county_fips"]``).
-
-    Raises:
-        SourceError, TableError: as `tidy_user_policies`.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "mine.csv"
-        >>> _ = path.write_text("county_fips,date\\n1001,2014-04-16\\n")
-        >>> read_user_policies(path)  # doctest: +ELLIPSIS
-        Traceback (most recent call last):
-        ...
-        analysis.base.errors.SourceError: mine.csv, row 1: county code '1001' lost its leading zero, ...
-    """
-    if not path.exists():
-        raise SourceError(f"there is no file {path.name}", "a csv of policy dates", "treatment.definition")
-    given = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    return tidy_user_policies(given, known, path.name)

@@ -7,12 +7,18 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
+CODES = ("01", "04", "05", "08", "13", "16", "17", "18")  # where the squares of the map lie
 STATES = ("AA", "BB", "CC", "DD", "EE", "FF", "GG", "HH")
 DEFINITIONS = ("policy_any", "policy_full", "policy_verified", "declines_share25", "declines_5", "state_law")
 
 
 def event_estimate(
-    outcome="violent crime excluding rape", within="none", reference=-1, seed=1, estimator="group_time_att"
+    outcome="violent crime excluding rape",
+    within="none",
+    reference=-1,
+    seed=1,
+    estimator="group_time_att",
+    measure="violent_ex_rape",
 ):
     """A dynamic estimate as an object with the fields figures read."""
     rng = np.random.default_rng(seed)
@@ -40,7 +46,7 @@ def event_estimate(
     return SimpleNamespace(
         table=table, vcov=np.diag(error**2.0), estimand="event_time", outcome=outcome,
         unit="offences per 100,000 residents policed by reporting agencies", baseline=301.4, reference=reference,
-        estimator=estimator, spec=SimpleNamespace(within=within, name="main"),
+        estimator=estimator, spec=SimpleNamespace(within=within, name="main", outcome=SimpleNamespace(measure=measure)),
         inference=SimpleNamespace(kind="cluster", by="state", clusters=38, df=37, level=0.95, draws=999, seed=1),
         attrition=pd.DataFrame(
             {
@@ -89,24 +95,29 @@ def headline():
         precision="inconclusive",
     ):
         rows.append(
-            dict(
-                claim=claim, published=False, label=_label(definition), definition=definition, measure=measure,
-                measure_label=measure.replace("_", " "), comparison=comparison, estimate=estimate, conf_low=estimate - half,
-                conf_high=estimate + half, unit=unit, n_treated=treated, n_comparison=820, n_states=states,
-                states_identifying="AA BB CC", precision=precision, agreement="", spec="main",
-                comparability="another list, same unit, same outcome, 2015, another match",
-            )
+            {
+                **shared(claim, measure, unit), "published": False, "label": _label(definition), "definition": definition,
+                "comparison": comparison, "estimate": estimate, "conf_low": estimate - half,
+                "conf_high": estimate + half, "n_treated": treated, "n_comparison": 820, "n_states": states,
+                "states_identifying": "AA BB CC", "precision": precision, "verdict": precision, "agreement": "",
+                "percent_low": -4.0, "percent_high": 6.0, "spec": "main",
+                "comparability": "another list, same unit, same outcome, 2015, another match",
+            }
         )  # fmt: skip
 
     def published(claim, label, measure, estimate, low, high, unit, treated=np.nan):
         rows.append(
-            dict(
-                claim=claim, published=True, label=label, definition="", measure=measure,
-                measure_label=measure.replace("_", " "), comparison="", estimate=estimate, conf_low=low, conf_high=high,
-                unit=unit, n_treated=treated, n_comparison=np.nan, n_states=np.nan, states_identifying="", precision="",
-                agreement="", comparability="", spec="",
-            )
+            {
+                **shared(claim, measure, unit), "published": True, "label": label, "definition": "", "comparison": "",
+                "estimate": estimate, "conf_low": low, "conf_high": high, "n_treated": treated,
+                "n_comparison": np.nan, "n_states": np.nan, "states_identifying": "", "precision": "", "verdict": "",
+                "agreement": "", "comparability": "", "percent_low": np.nan, "percent_high": np.nan, "spec": "",
+            }
         )  # fmt: skip
+
+    def shared(claim, measure, unit):
+        words = measure.replace("_", " ")
+        return {"claim": claim, "measure": measure, "measure_label": words, "unit": unit, "level": 0.95}
 
     per_100k, per_10k, logs = (
         "reported offences per 100,000 residents",
@@ -143,27 +154,25 @@ def _label(definition):
     return definition_label(definition)
 
 
-def results(seed=3):
-    """A grid of point estimates."""
+def movement(seed=3):
+    """How an invented answer moves."""
     rng = np.random.default_rng(seed)
     rows = []
-    for measure, base in (("violent_ex_rape", 310.0), ("property", 2600.0)):
+    for measure in ("violent_ex_rape", "property"):
         for d in DEFINITIONS:
             for build in ("policed", "county_population", "county_agencies"):
                 for comparison in ("between", "within"):
                     if d == "state_law" and comparison == "within":
                         continue
                     for california in ("in", "out"):
-                        b, se = rng.normal(0, 0.03) * base, rng.uniform(0.02, 0.05) * base
+                        b, half = rng.normal(0, 3), rng.uniform(4, 10)
                         rows.append(
-                            dict(
-                                spec=f"main/{measure}-{d}-{build}-{comparison}-{california}", definition=d, measure=measure,
-                                build=build, california=california, comparison=comparison, estimator="group_time_att",
-                                estimand="att", estimate=b, conf_low=b - 2 * se, conf_high=b + 2 * se,
-                                unit="offences per 100,000 residents", baseline=base, n_counties=900,
-                                n_treated=60 if california == "in" else 38, n_states=9, informative=d != "state_law",
-                                inference="95 % intervals, clustered by state",
-                            )
+                            {
+                                "measure": measure, "definition": d, "build": build, "california": california,
+                                "comparison": comparison, "percent": b, "percent_low": b - half, "percent_high": b + half,
+                                "n_treated": 60 if california == "in" else 38, "n_states": 9, "spec": f"main/{len(rows)}",
+                                "precision": "not informative" if d == "state_law" else "inconclusive",
+                            }
                         )  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -171,7 +180,7 @@ def results(seed=3):
 def panel(areas=120, first=2005, last=2019, seed=4):
     """A county-year panel with the columns figures and tables read; numbers drawn, names invented."""
     rng = np.random.default_rng(seed)
-    fips = [f"{90 + i % len(STATES)}{i:03d}" for i in range(areas)]
+    fips = [f"{CODES[i % len(STATES)]}{i:03d}" for i in range(areas)]
     rows = []
     for i, f in enumerate(fips):
         size = float(np.exp(rng.normal(11, 1)))
@@ -209,3 +218,95 @@ def status(table, definitions=DEFINITIONS):
         part.loc[code != 0, "cohort"] = pd.NA
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
+
+
+def totals(first=2005, last=2019):
+    """Invented national totals."""
+    rows = []
+    for year in range(first, last + 1):
+        for measure, size in (("violent", 1_200_000.0), ("property", 9_000_000.0)):
+            share = 0.88 + 0.002 * (year - first)
+            rows.append(
+                {
+                    "year": year, "measure": measure, "panel": share * size, "published": size, "share": share,
+                    "benchmark": "table_5" if year > 2007 else "estimates",
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def first_stage():
+    """What adoption did to invented declined detainers."""
+    rows = [
+        {
+            "definition": d, "measure": "declined_detainers", "comparison": c, "california": california,
+            "window": "2008-2014", "estimate": 0.7, "conf_low": 0.2, "conf_high": 1.2,
+            "unit": "declined detainers per 10,000 residents", "n_treated": 60, "n_comparison": 900, "n_states": 9,
+            "informative": c == "between",
+        }
+        for d in ("policy_full", "policy_any") for c in ("between", "within") for california in ("in", "out")
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def attrition():
+    """What invented rules leave of two samples."""
+    lines = [
+        ("panel as given", 3138, 47070, 180),
+        ("years 2010-2017", 3138, 25104, 180),
+        ("estimated on", 830, 6600, 50),
+    ]
+    return pd.DataFrame(
+        [
+            {"spec": spec, "rule": rule, "counties": c, "county_years": cy, "treated": t, "dropped": -1}
+            for spec in ("main/measure=property", "main/measure=violent", "first_stage")
+            for rule, c, cy, t in lines
+        ]
+    )
+
+
+def shapes(table):
+    """Squares for the areas of an invented panel, laid out over the conterminous United States."""
+    import geopandas as gpd
+    from shapely.geometry import box
+
+    codes = sorted(table["county_fips"].unique())
+    squares = [
+        box(-120 + 2 * (i % 25), 30 + 2 * (i // 25), -118 + 2 * (i % 25), 32 + 2 * (i // 25))
+        for i in range(len(codes))
+    ]
+    return gpd.GeoDataFrame({"GEOID": codes}, geometry=squares, crs="EPSG:4269")
+
+
+def context(root, *, simulated=False, **changes):
+    """An output context of invented ingredients in a folder of its own."""
+    from analysis.base.codebook import load_codebook
+    from analysis.base.paths import Paths
+    from analysis.base.records import Panel
+    from analysis.report.outputs import Context
+
+    table = panel()
+    empty = pd.DataFrame()
+    given = {
+        "panel": Panel(table, table, empty, empty, "invented", simulated),
+        "estimates": {
+            "main": [
+                event_estimate("reported violent crime excluding rape"),
+                event_estimate("reported violent crime excluding rape", within="state", seed=5),
+                event_estimate("reported property crime", measure="property", seed=6),
+            ]
+        },
+        "movement": movement(),
+        "headline": headline(),
+        "first_stage": first_stage(),
+        "balance": balance(),
+        "attrition": attrition(),
+        "status": status(table),
+        "totals": totals(),
+        "geometry": shapes(table),
+        "digests": {"estimates": "invented"},
+    }
+    return Context(
+        paths=Paths(root, simulated=simulated), codebook=load_codebook(), data="invented", simulated=simulated,
+        specs={"main": "0123456789abcdef"}, **{**given, **changes},
+    )  # fmt: skip

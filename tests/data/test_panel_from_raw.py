@@ -1,0 +1,390 @@
+"""The panel as it comes out of the raw files, against what was published and what is known of the holes."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from trees import copied_tree
+
+from analysis.base.codebook import load_codebook
+from analysis.base.errors import SourceError, StudyError
+from analysis.base.fips import NEW_YORK_CITY, NEW_YORK_COUNTIES
+from analysis.base.paths import Paths
+from analysis.base.provenance import sha256_of
+from analysis.base.records import Panel
+from analysis.design.design import make_design
+from analysis.design.spec import load_spec
+from analysis.panel.agencies import MEASURES
+from analysis.panel.build import YEARS, load_cities, load_panel, make_panel
+from analysis.panel.crosswalk import county_key
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="session")
+def paths(raw, tmp_path_factory) -> Paths:
+    tree = copied_tree(tmp_path_factory.mktemp("built") / "study")
+    make_panel(tree)
+    return tree
+
+
+@pytest.fixture(scope="session")
+def panel(paths) -> Panel:
+    return load_panel(paths)
+
+
+@pytest.fixture(scope="session")
+def cities(paths) -> pd.DataFrame:
+    return load_cities(paths)
+
+
+def tidy(paths: Paths, name: str) -> pd.DataFrame:
+    return pd.read_parquet(paths.tidy / f"{name}.parquet")
+
+
+def coverage(panel: Panel, year: int, measure: str = "violent_ex_rape", **where: str) -> float:
+    """Share of residents whose agency reports, in the areas a column names."""
+    rows = panel.table[panel.table["year"].eq(year)]
+    for column, value in where.items():
+        rows = rows[rows[column].eq(value)]
+    assert len(rows)
+    return float(np.average(rows[f"coverage_{measure}"], weights=rows["population"]))
+
+
+# --- against what the FBI and the Census print ------------------------------------------------------------------
+
+
+def test_the_panel_holds_the_crime_of_tables_8_and_10(panel, paths):
+    totals = panel.reports["national_totals"].set_index("year")
+    assert totals.index.tolist() == list(YEARS)
+    printed = tidy(paths, "agencies").groupby("year")[["violent", "property"]].sum()
+    counted = panel.table.groupby("year")[["violent", "property"]].sum()
+    for m in ("violent", "property"):
+        np.testing.assert_allclose(counted[m], printed[m], rtol=1e-4)
+        np.testing.assert_allclose(totals[f"{m}_in_panel"], counted[m], rtol=1e-12)
+        assert (counted[m] <= printed[m] + 1e-3).all(), "no offence is counted twice"
+
+
+def test_shares_of_the_national_totals_are_those_measured_before(panel):
+    totals = panel.reports["national_totals"].set_index("year")
+    percent = 100 * totals[["violent_share", "property_share"]]
+    # Against the file of estimates to 2007, against Table 5 from 2008.
+    known = {
+        2005: (88.5, 89.2),
+        2006: (86.8, 88.5),
+        2007: (87.1, 88.1),
+        2018: (87.7, 89.0),
+        2019: (84.0, 83.0),
+    }
+    for year, shares in known.items():
+        assert percent.loc[year].tolist() == pytest.approx(shares, abs=0.06), year
+    middle = percent.loc[2008:2017]
+    assert middle["violent_share"].agg(["min", "max"]).tolist() == pytest.approx([88.8, 92.3], abs=0.06)
+    assert middle["property_share"].agg(["min", "max"]).tolist() == pytest.approx([88.2, 91.7], abs=0.06)
+    assert totals["benchmark"].tolist() == ["estimates"] * 3 + ["table_5"] * 12
+
+
+def test_population_is_the_censuss(panel):
+    table = panel.table[panel.table["year"].eq(2015)].set_index("county_fips")
+    assert table["population"].sum() == 320_635_163
+    assert table.loc["06037", "population"] == 10_085_416
+    assert (panel.table.groupby("year")["population"].sum().diff().dropna() > 0).all()
+
+
+def test_classes_of_the_frame_before_new_york_is_one_area_and_after(panel, paths):
+    order = [
+        "large_central_metro",
+        "large_fringe_metro",
+        "medium_metro",
+        "small_metro",
+        "micropolitan",
+        "noncore",
+    ]
+    counties = tidy(paths, "urban_classes")["urban_class_2013"].value_counts()
+    assert counties[order].tolist() == [68, 368, 372, 358, 641, 1_335]
+    areas = panel.table[panel.table["year"].eq(2015)]["urban_class"].value_counts()
+    assert areas[order].tolist() == [64, 368, 372, 358, 641, 1_335]
+
+
+def test_new_york_city_is_one_area(panel, paths):
+    frame = tidy(paths, "county_frame")
+    codes = set(panel.table["county_fips"])
+    assert codes == set(frame["county_fips"]) - set(NEW_YORK_COUNTIES) | {NEW_YORK_CITY}
+    assert len(panel.table) == len(codes) * len(YEARS) == 3_138 * 15
+    city = panel.table[panel.table["county_fips"].eq(NEW_YORK_CITY)].set_index("year")
+    people = tidy(paths, "population")
+    five = people[people["county_fips"].isin(NEW_YORK_COUNTIES)].groupby("year")["population"].sum()
+    assert city["population"].tolist() == five[list(YEARS)].tolist()
+    assert city["agencies_reporting"].eq(1).all()
+    for table in (panel.policies, panel.declines):
+        assert not table["county_fips"].isin(NEW_YORK_COUNTIES).any()
+
+
+# --- where agencies lie -----------------------------------------------------------------------------------------
+
+
+def test_cities_are_placed_and_the_rest_is_listed(panel, paths, cities):
+    share = panel.reports["placed_share"].set_index("year")["share_of_city_population_placed"]
+    assert share.index.tolist() == list(YEARS)
+    assert share.between(0.99, 1).all()
+    agencies = tidy(paths, "agencies")
+    key = ["state", "agency_name"]
+    printed = agencies[agencies["table"].eq("8")].groupby(key)["population"].max()
+    placed = cities[cities["source"].eq("table8")].rename(columns={"city_name": "agency_name"})
+    unplaced = panel.reports["unplaced_cities"].set_index(key)["population"]
+    assert set(printed.index) == set(placed.set_index(key).index) | set(unplaced.index)
+    assert unplaced.sum() < 20_000, "small or without a county: nothing a hand list could settle"
+    assert panel.reports["unplaced_county_agencies"].empty
+
+
+def test_the_hand_lists_are_short_and_every_row_is_used(panel, paths):
+    agencies = tidy(paths, "agencies")
+    hand = pd.read_csv(paths.compiled_geography / "city_hand_list.csv", dtype=str)
+    series = panel.reports["city_series"].rename(columns={"city": "agency_name"})
+    names = pd.concat(
+        [agencies.loc[agencies["table"].eq("8"), ["state", "agency_name"]], series]
+    ).drop_duplicates(["state", "agency_name"])
+    found = hand.merge(
+        names[["state", "agency_name"]], on=["state", "agency_name"], how="left", indicator=True
+    )
+    assert found.loc[found["_merge"].ne("both"), ["state", "agency_name"]].to_numpy().tolist() == []
+    of_counties = pd.read_csv(paths.compiled_geography / "county_hand_list.csv", dtype=str)
+    rows = agencies[agencies["table"].eq("10")]
+    asked = set(zip(rows["state"], county_key(rows["county_name"].astype("str")), strict=True))
+    unused = set(zip(of_counties["state"], county_key(of_counties["county_name"]), strict=True)) - asked
+    assert unused == set()
+    assert len(hand) + len(of_counties) < 150
+
+
+def test_every_row_of_the_long_series_finds_its_city(panel):
+    series = panel.reports["city_series"]
+    assert series["placed"].all()
+    # Differences are revisions; only Nassau County's police, which Table 8 prints nowhere, stand alone.
+    assert series["in_table8"].mean() > 0.99
+    assert series["largest_gap"].median() < 1e-4
+
+
+# --- joins ------------------------------------------------------------------------------------------------------
+
+
+def test_what_joins_leave_unmatched_is_what_sources_lack(panel):
+    joins = panel.reports["joins"].set_index("join")
+    assert joins["left_rows"].eq(len(panel.table)).all()
+    assert (joins["matched"] + joins["unmatched_left"] == joins["left_rows"]).all()
+    lacking = joins.index[joins["unmatched_left"] > 0].tolist()
+    assert lacking == ["panel to saipe", "panel to labour"]
+    unmatched = panel.reports["unmatched"]
+    left = unmatched[unmatched["side"].eq("left")]
+    # Kalawao, and boroughs of Alaska before they were parted from the areas on the right.
+    assert set(left["county_fips"]) == {"15005", "02105", "02195", "02198", "02230", "02275"}
+    assert set(unmatched.loc[unmatched["side"].eq("right"), "county_fips"]) == {"02201", "02232", "02280"}
+    assert len(left) == joins["unmatched_left"].sum()
+
+
+# --- coverage and its holes -------------------------------------------------------------------------------------
+
+
+def test_coverage_is_a_share_and_nothing_is_counted_where_nobody_reports(panel):
+    for table in (panel.table, panel.constant):
+        for m in MEASURES:
+            assert table[f"coverage_{m}"].between(0, 1).all(), m
+            silent = table[f"coverage_{m}"].eq(0) & table[f"policed_{m}"].eq(0)
+            assert table.loc[silent, f"rate_policed_{m}"].isna().all(), m
+            assert table.loc[table[m].isna(), f"rate_county_population_{m}"].isna().all(), m
+
+
+@pytest.mark.parametrize(
+    ("where", "year", "at_most"),
+    [
+        ({"state": "IL"}, 2008, 0.35),
+        ({"state": "IA"}, 2018, 0.0),
+        ({"state": "AL"}, 2019, 0.05),
+        ({"state": "GA"}, 2019, 0.35),
+        ({"state": "CT"}, 2007, 0.0),
+        ({"state": "RI"}, 2007, 0.0),
+        ({"state": "HI"}, 2011, 0.0),
+        ({"state": "NE"}, 2017, 0.4),
+        ({"county_fips": "39049"}, 2012, 0.35),  # Columbus, OH, did not report
+        ({"county_fips": "39049"}, 2013, 0.35),
+        ({"county_fips": "24031"}, 2010, 0.05),  # nor Montgomery County, MD
+        ({"county_fips": "41051"}, 2015, 0.0),  # nor Portland, OR
+        ({"county_fips": "48201"}, 2011, 0.65),  # nor the sheriff of Harris County, TX
+    ],
+)
+def test_known_holes_are_visible(panel, where, year, at_most):
+    assert coverage(panel, year, **where) <= at_most
+
+
+def test_holes_close_when_agencies_report_again(panel):
+    assert coverage(panel, 2010, state="IL") > 0.75
+    assert coverage(panel, 2017, state="IA") > 0.85
+    assert coverage(panel, 2011, county_fips="39049") > 0.9
+    assert coverage(panel, 2011, county_fips="24031") > 0.99
+    assert coverage(panel, 2016, county_fips="41051") > 0.95
+    assert coverage(panel, 2012, state="MS") > coverage(panel, 2013, state="MS") + 0.05
+    # Chicago's rape figures were not accepted, so its violent total is missing where the rest is not.
+    assert coverage(panel, 2009, county_fips="17031") == pytest.approx(0.68, abs=0.01)
+    assert coverage(panel, 2009, "violent", county_fips="17031") == 0
+
+
+def test_rape_is_counted_under_one_definition_at_a_time(panel):
+    for table in (panel.table, panel.constant):
+        late, early = table[table["year"] > 2016], table[table["year"] < 2013]
+        assert late["rape_legacy"].isna().all() and late["coverage_rape_legacy"].eq(0).all()
+        assert early["rape_revised"].isna().all() and early["coverage_rape_revised"].eq(0).all()
+        both = table["coverage_rape_legacy"] + table["coverage_rape_revised"]
+        assert (both <= 1 + 1e-9).all(), "an agency reports under one definition a year"
+    people = panel.table.groupby("year").apply(
+        lambda t: np.average(t["coverage_rape_revised"], weights=t["population"]), include_groups=False
+    )
+    assert people[2013] > 0.3 and people[2016] > 0.8 and people[2017] > 0.8
+
+
+def test_agencies_present_every_year_are_a_part_of_the_panel(panel):
+    key = ["county_fips", "year"]
+    assert panel.table[key].equals(panel.constant[key])
+    for m in MEASURES:
+        assert (panel.constant[f"coverage_{m}"] <= panel.table[f"coverage_{m}"] + 1e-12).all(), m
+        counted = panel.constant[m].fillna(0) <= panel.table[m].fillna(0) + 1e-6
+        assert counted.all(), m
+    inside = panel.constant[panel.constant["year"].between(2010, 2017)]
+    moved = inside.groupby("county_fips")["agencies_reporting"].nunique()
+    assert moved.eq(1).all(), "the same agencies in every year of the window"
+    changed = panel.table.groupby("county_fips")["agencies_reporting"].nunique()
+    assert changed.gt(1).any()
+
+
+def test_crime_of_other_agencies_counts_tribes_once(panel, paths):
+    other = tidy(paths, "other_agencies").query("year == 2013")
+    by_kind = other.groupby("kind")["violent"].sum()
+    bureau = other.loc[other["unit"].eq("Bureau of Indian Affairs")]
+    assert bureau["footnotes"].str.contains("Tribal figures .* are included").all() and len(bureau) == 1
+    reported = panel.reports["nobodys_crime"].query("year == 2013")
+    assert reported["violent_table11"].sum() == by_kind.sum() - by_kind["tribal"]
+    assert reported.set_index("state").loc["US", "violent_table11"] == by_kind["federal"] - by_kind["tribal"]
+
+
+# --- the build itself -------------------------------------------------------------------------------------------
+
+
+def hashes(paths: Paths) -> dict[str, str]:
+    folders = (paths.tidy, paths.panel)
+    files = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
+    return {file.relative_to(paths.root).as_posix(): sha256_of(file) for file in files}
+
+
+def test_a_second_build_does_nothing(paths, panel):
+    def times() -> dict[Path, int]:
+        return {file: file.stat().st_mtime_ns for file in (paths.root / "data").rglob("*")}
+
+    before = times()
+    said: list[str] = []
+    again = make_panel(paths, progress=said.append)
+    assert said == [] and times() == before
+    assert again.digest == panel.digest
+    pd.testing.assert_frame_equal(again.table, panel.table)
+
+
+def test_what_the_build_reads_decides_whether_it_is_repeated(paths, raw, tmp_path):
+    from analysis.panel.build import _inputs
+
+    tree = copied_tree(tmp_path / "study")
+    before = _inputs(raw, tree)
+    assert before == _inputs(raw, paths), "folders are no part of it"
+    (tree.root / "analysis" / "panel" / "twin.py").write_text(
+        "# the simulated twin is none of its business\n"
+    )
+    (tree.root / "analysis" / "design" / "sample.py").write_text("# nor is the design\n")
+    assert _inputs(raw, tree) == before
+    seen = {before}
+    for name in (
+        "analysis/panel/sources/bls.py", "analysis/base/fips.py", "data/codebook.toml",
+        "data/policy/d2_detainer_policies.csv", "data/geography/city_hand_list.csv",
+    ):  # fmt: skip
+        with (tree.root / name).open("a") as stream:
+            stream.write("\n")
+        seen.add(_inputs(raw, tree))
+    assert len(seen) == 6
+
+
+def test_a_built_file_that_was_changed_is_refused_with_the_way_out(paths, tmp_path):
+    tree = replace(paths, root=tmp_path)
+    shutil.copytree(paths.panel, tree.panel)
+    damaged = tree.panel / "panel.parquet"
+    data = bytearray(damaged.read_bytes())
+    data[len(data) // 2] ^= 1
+    damaged.write_bytes(data)
+    with pytest.raises(
+        SourceError, match=r"panel\.parquet .*not the file the build wrote.*reproduce --force"
+    ):
+        load_panel(tree)
+    damaged.unlink()
+    with pytest.raises(SourceError, match=r"panel\.parquet .*is missing.*reproduce --force"):
+        load_panel(tree)
+    shutil.rmtree(tree.panel)
+    with pytest.raises(SourceError, match=r"no panel is built here.*reproduce"):
+        load_panel(tree)
+
+
+def test_a_forced_rebuild_elsewhere_gives_the_same_bytes(paths, tmp_path):
+    other = copied_tree(tmp_path / "another" / "place")
+    make_panel(other, force=True)
+    first, second = hashes(paths), hashes(other)
+    assert first.keys() == second.keys() and len(first) > 60
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_every_table_written_stands_in_the_codebook(paths):
+    codebook = load_codebook(paths.codebook)
+    written = sorted([*paths.tidy.glob("*.parquet"), *paths.panel.glob("*.parquet")])
+    assert len(written) > 20
+    for file in written:
+        contract = codebook.table("panel" if file.stem == "constant" else file.stem)
+        table = pd.read_parquet(file)
+        assert list(table.columns) == [column.name for column in contract.columns], file.stem
+        assert not table.duplicated(list(contract.key)).any() or not contract.key, file.stem
+
+
+# --- a user's own dates, from a spec to a design ----------------------------------------------------------------
+
+
+def spec_with(folder: Path, dates: str):
+    text = (
+        (Paths().specs / "main.toml").read_text(encoding="utf-8").replace('"policy_full"', '"my_dates.csv"')
+    )
+    (folder / "mine.toml").write_text(text, encoding="utf-8")
+    (folder / "my_dates.csv").write_text("county_fips,date\n" + dates, encoding="utf-8")
+    return load_spec(folder / "mine.toml")
+
+
+def test_dates_of_ones_own_become_cohorts(panel, tmp_path):
+    five = "".join(f"{code},2014-11-14\n" for code in NEW_YORK_COUNTIES)
+    made = make_design(
+        panel, spec_with(tmp_path, five + "51515,2013-02-01\n42101,2014-01-01\n06037,2014-05\n")
+    )
+    cohorts = made.table.dropna(subset=["cohort"]).groupby("county_fips")["cohort"].first()
+    # Bedford city counts as Bedford County; an adoption on 1 January counts from that year.
+    assert cohorts.to_dict() == {"36998": 2015, "51019": 2014, "42101": 2014, "06037": 2015}
+    assert any("dates are the user's own" in note for note in made.notes)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("6037,2014", "row 1: county code '6037' lost its leading zero.*'06037'.*my_dates.csv"),
+        ("06037,1979-12-31", "row 1: date '1979-12-31' lies before 1980"),
+        ("06037,2031", "row 1: date '2031' lies in the future"),
+        ("06037,2014\n06037,2014", "rows 1 and 2"),
+        ("09110,2014", "planning regions"),
+        ("02201,2006", "cannot be told apart"),
+        ("01999,2014", "'01999' is no county"),
+    ],
+)
+def test_dates_that_cannot_be_right_stop_the_design(panel, tmp_path, row, message):
+    with pytest.raises(StudyError, match=message):
+        make_design(panel, spec_with(tmp_path, row + "\n"))
