@@ -664,13 +664,15 @@ def _forest_row(axes: Axes, i: int, r: Mapping[Any, Any], reach: float, places: 
         areas = f"{words.count(r['n_treated'])}, {words.count(r['n_states'])}"
         short = _SHORT_AGREEMENT.get(str(r["agreement"]), str(r["agreement"] or ""))
         verdict = f"{r['verdict']}: {short}" if short else str(r["verdict"])
+        if words.leads_reject(r):
+            verdict += " †"
     place = axes.get_yaxis_transform()
     for column, text, shade, size in (
         ("label", _clip(label, 36), "#1A1A1A", 6.0),
         ("comparison", beside, ink, 6.0),
         ("estimate", estimate, "#1A1A1A", 6.0),
         ("areas", areas, "#1A1A1A", 6.0),
-        ("verdict", _clip(verdict, 30), "#1A1A1A", 5.6),
+        ("verdict", _clip(verdict, 33), "#1A1A1A", 5.6),
     ):
         at = (_AT[column] - _AT["plot"]) / _PLOT
         weight = "bold" if published and column == "label" else "normal"

@@ -105,7 +105,9 @@ def headline_sentence(rows: pd.DataFrame) -> str:
     points = []
     for r in rows.to_dict("records"):
         places = words.digits_for(r["estimate"], r["conf_low"], r["conf_high"])
-        verdict = words.verdict_words(r)
+        verdict = words.verdict_words({**r, "pretrend_p": None})
+        if words.leads_reject(r):
+            verdict += "; before adoption the groups were already moving apart"
         mark = f" ({verdict})" if verdict else ""
         size = words.number(r["estimate"], places, sign=True)
         points.append(f"{r['measure_label']} {size if size != words.MISSING else 'not estimated'}{mark}")

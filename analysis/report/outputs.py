@@ -563,7 +563,7 @@ def _coverage(context: Context) -> Drawing:
     note = (
         "Coverage of a state: residents policed by city and county agencies that report, over all "
         "residents. Numbers stand in cells under 80 %.\n"
-        "Places policed by state police look better covered than they are."
+        "A place that only the state police serve counts as uncovered; so does a department that closed."
     )
     label = context.labels()["violent_ex_rape"]
     return Drawing(figures.coverage_plot(coverage, measure_label=label, note=note), coverage)
@@ -618,7 +618,8 @@ def claim_rows(headline: pd.DataFrame) -> pd.DataFrame:
 _FOREST_NOTE = (
     "Lines: intervals at 95 %, from state-level inference for this study's estimates (green: matched counties, blue: between "
     "states, red: within states), from the published standard error where there is one. Diamonds: published figures. Not "
-    "informative: under 20 treated areas, or under six states that identify. A verdict compares with the published figure."
+    "informative: under 20 treated areas, or under six states that identify. A verdict compares with the published figure.\n"
+    + words.DAGGER_NOTE
 )
 
 

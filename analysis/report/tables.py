@@ -451,6 +451,7 @@ def headline_table(headline: pd.DataFrame) -> Table:
             f"Units: {units}.",
             "A published figure without a published error has no interval here. Fewer than 20 treated "
             "areas, or treated areas in fewer than six states, are not informative and take no verdict.",
+            words.DAGGER_NOTE,
         ],
     )  # fmt: skip
 

@@ -204,6 +204,23 @@ def inference_words(inference: Any) -> str:
     return f"{level}, {kind.replace('_', ' ')}{clusters}, {reference}"
 
 
+LEADS_REJECT = 0.05
+"""Joint p-value below which years before adoption speak against a comparison; marked with a dagger."""
+
+DAGGER_NOTE = "† Before adoption the two groups were already moving apart (joint test of the leads, p < 0.05)."
+
+
+def leads_reject(row: Mapping[Any, Any]) -> bool:
+    """Return whether the joint test of the years before adoption rejects, for a row that has one.
+
+    Example:
+        >>> leads_reject({"pretrend_p": 0.01}), leads_reject({"pretrend_p": float("nan")}), leads_reject({})
+        (True, False, False)
+    """
+    value = row.get("pretrend_p")
+    return not is_missing(value) and float(value) < LEADS_REJECT
+
+
 def verdict_words(row: Mapping[Any, Any]) -> str:
     """Return the verdict of a headline row, with its agreement where there is one.
 
@@ -216,7 +233,8 @@ def verdict_words(row: Mapping[Any, Any]) -> str:
     verdict, agreement = row.get("verdict"), row.get("agreement")
     if is_missing(verdict):
         return ""
-    return f"{verdict}: {agreement}" if not is_missing(agreement) else str(verdict)
+    mark = " †" if leads_reject(row) else ""
+    return (f"{verdict}: {agreement}" if not is_missing(agreement) else str(verdict)) + mark
 
 
 def aligned(frame: pd.DataFrame) -> str:
