@@ -68,11 +68,11 @@ def reproduce(
         study = Study(paths, force=force, say=status.update)
 
         def line(name: str, words: str) -> None:
-            out.print(f"  {name:<12} {clock.lap():6.1f} s  {words}")
+            out.print(f"  {name:<28} {clock.lap():6.1f} s  {words}")
             status.update("next output")
 
         frame = run_all(study, line)
-    out.print(f"  {'all':<12} {clock.total():6.1f} s\n")
+    out.print(f"  {'all':<28} {clock.total():6.1f} s\n")
     from analysis.evidence.headline import headline_text, movement
 
     moves = movement(study.results, ["violent_ex_rape", "property"])

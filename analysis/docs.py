@@ -40,9 +40,19 @@ def data_page() -> str:
         lines.append(f"- **{row['title']}**: {row['source']}")
     lines += ["", "## References", ""]
     lines += [f"- {text}" for text in citations(manifest).values()]
-    lines += ["", "## Tables", "", "Every column of these stands in `data/codebook.toml`.", "", "| table | one row is | key | columns |", "|---|---|---|---:|"]
+    lines += [
+        "",
+        "## Tables",
+        "",
+        "Every column of these stands in `data/codebook.toml`.",
+        "",
+        "| table | one row is | key | columns |",
+        "|---|---|---|---:|",
+    ]
     for contract in load_codebook().tables.values():
-        lines.append(f"| `{contract.name}` | {_cell(contract.grain)} | {', '.join(contract.key)} | {len(contract.columns)} |")
+        lines.append(
+            f"| `{contract.name}` | {_cell(contract.grain)} | {', '.join(contract.key)} | {len(contract.columns)} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -65,7 +75,9 @@ def outputs_page() -> str:
     for name, one in OUTPUTS.items():
         folder = folder_of(one, paths).relative_to(paths.root).as_posix()
         specs = ", ".join(f"`{spec}`" for spec in one.uses) or "none"
-        lines.append(f"| `{name}` | {_cell(one.title)} | {specs} | {', '.join(one.needs)} | `{folder}/{name}.*` |")
+        lines.append(
+            f"| `{name}` | {_cell(one.title)} | {specs} | {', '.join(one.needs)} | `{folder}/{name}.*` |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -95,4 +107,8 @@ def _cell(text: str) -> str:
 
 
 def _words(value: object) -> list[str]:
-    return list(value) if isinstance(value, (list, tuple)) else [w.strip() for w in str(value).split(",") if w.strip()]
+    return (
+        list(value)
+        if isinstance(value, (list, tuple))
+        else [w.strip() for w in str(value).split(",") if w.strip()]
+    )

@@ -28,7 +28,16 @@ if TYPE_CHECKING:
     from analysis.evidence.runs import Runs
     from analysis.report.outputs import Context
 
-MAIN_SPECS = ("first_stage", "main", "two_way", "california", "federal", "rape_2012", "cross_section_2015", "claims")
+MAIN_SPECS = (
+    "first_stage",
+    "main",
+    "two_way",
+    "california",
+    "federal",
+    "rape_2012",
+    "cross_section_2015",
+    "claims",
+)
 """The specs of the main job, in the order their results are read: the first stage before any crime."""
 
 JOBS = 2
@@ -304,11 +313,8 @@ class LazyEstimates(Mapping[str, "Sequence[Estimate]"]):
 
     def __getitem__(self, name: str) -> Sequence[Estimate]:
         """Run one main spec."""
-        found = []
-        for run in self._study.runs([name]).runs:
-            if not run.failure:
-                found.append(run.estimates.get("event_time", run.estimates["post"]))
-        return found
+        runs = [run for run in self._study.runs([name]).runs if not run.failure]
+        return [run.estimates.get("event_time", run.estimates["post"]) for run in runs]
 
     def __iter__(self) -> Iterator[str]:
         """Names of the main specs."""
@@ -453,8 +459,12 @@ def reproduce(study: Study, line: Timed) -> pd.DataFrame:
 
 def _paper_inputs(paths: Paths) -> str:
     """Digest of what the paper is set from beside the numbers: its text, its references, the report's code."""
-    sources = sorted(path for path in (paths.root / "paper").iterdir() if path.suffix in {".typ", ".bib", ".toml"})
-    return digest_of([[sha256_of(path) for path in sources], digest_of_sources(paths.root / "analysis" / "report")])
+    sources = sorted(
+        path for path in (paths.root / "paper").iterdir() if path.suffix in {".typ", ".bib", ".toml"}
+    )
+    return digest_of(
+        [[sha256_of(path) for path in sources], digest_of_sources(paths.root / "analysis" / "report")]
+    )
 
 
 def _write_answer(study: Study) -> None:

@@ -297,10 +297,14 @@ def _cluster_notes(treated: Array, labels: NDArray[np.str_], by: str) -> list[st
     count = len(np.unique(labels[np.nan_to_num(treated).sum(axis=1) > 0]))
     notes = []
     if by == "state" and count < FEW_TREATED_CLUSTERS:
-        notes.append(f"treated counties lie in {count} states: cluster-robust errors are too small with so few")
+        notes.append(
+            f"treated counties lie in {count} states: cluster-robust errors are too small with so few"
+        )
     alone = int((_treated_clusters(treated, labels) == 1).sum())
     if alone:
-        notes.append(f"{alone} estimates have their treated counties in one {by}: no error can be given for them")
+        notes.append(
+            f"{alone} estimates have their treated counties in one {by}: no error can be given for them"
+        )
     return notes
 
 

@@ -207,7 +207,9 @@ def inference_words(inference: Any) -> str:
 LEADS_REJECT = 0.05
 """Joint p-value below which years before adoption speak against a comparison; marked with a dagger."""
 
-DAGGER_NOTE = "† Before adoption the two groups were already moving apart (joint test of the leads, p < 0.05)."
+DAGGER_NOTE = (
+    "† Before adoption the two groups were already moving apart (joint test of the leads, p < 0.05)."
+)
 
 
 def leads_reject(row: Mapping[Any, Any]) -> bool:
@@ -217,7 +219,7 @@ def leads_reject(row: Mapping[Any, Any]) -> bool:
         >>> leads_reject({"pretrend_p": 0.01}), leads_reject({"pretrend_p": float("nan")}), leads_reject({})
         (True, False, False)
     """
-    value = row.get("pretrend_p")
+    value: Any = row.get("pretrend_p")
     return not is_missing(value) and float(value) < LEADS_REJECT
 
 

@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.parametrize("name", ["data.md", "outputs.md"])
 def test_generated_page_is_current(name):
-    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == pages()[name], "run: python -m analysis reproduce"
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == pages()[name], (
+        "run: python -m analysis reproduce"
+    )
 
 
 def test_every_relative_link_of_the_readme_leads_somewhere():
@@ -31,7 +33,9 @@ def test_every_command_of_the_readme_exists():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     verbs = set(get_command(app).commands)
     assert set(re.findall(r"python -m analysis (\w+)", text)) <= verbs
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    targets = set(
+        re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    )
     plain = text.replace("python -m analysis make ", "")
     assert set(re.findall(r"(?:^|&& |=\S+ |`)make ([a-z-]+)", plain, flags=re.MULTILINE)) <= targets
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ class Step:
         prepare: given a scratch folder, returns the call to time; its imports and inputs are not timed.
         processes: fresh processes.
         calls: timed calls in each, one after the other; a process with several drops its first, which loads libraries.
-        simulated: whether it needs no panel of the raw files.
+        simulated: whether it needs no panel made from raw files.
     """
 
     label: str
@@ -45,7 +45,6 @@ def _build(folder: Path) -> Call:
 def _unchanged(folder: Path) -> Call:
     from analysis import make_panel
 
-    make_panel()
     return make_panel
 
 
@@ -101,7 +100,13 @@ def _matching(folder: Path) -> Call:
 
 def _group_time(folder: Path) -> Call:
     from analysis import fit
-    from tests.estimation.estimation_cases import GROUP_TIME, make_design_of, make_spec, simulated_panel
+    from tests.estimation.estimation_cases import (
+        BY_STATE,
+        GROUP_TIME,
+        make_design_of,
+        make_spec,
+        simulated_panel,
+    )
 
     table = simulated_panel(
         20260101,
@@ -111,7 +116,7 @@ def _group_time(folder: Path) -> Call:
         cohorts=tuple(range(2006, 2018, 2)),
         share=0.145,
     )
-    return partial(fit, make_design_of(table, make_spec(GROUP_TIME)))
+    return partial(fit, make_design_of(table, make_spec(GROUP_TIME, replace(BY_STATE, draws=999))))
 
 
 STEPS = {
@@ -119,10 +124,10 @@ STEPS = {
     "unchanged": Step("panel, nothing changed", "hashes compared, panel read", _unchanged),
     "load": Step("panel, read from disk", "hashes checked", _load),
     "design": Step("design of the main spec", "47,070 county-years to a sample", _design),
-    "group_time": Step("group-time effects", "main sample, 999 draws", partial(_fit, "main")),
+    "group_time": Step("group-time effects", "main sample, bands by state from 999 draws", partial(_fit, "main")),
     "two_way": Step("two-way fixed effects", "main sample", partial(_fit, "two_way")),
     "matched": Step("matched difference", "cross-section of 2015", partial(_fit, "cross_section_2015")),
     "main": Step("every specification of main", "37 specifications, one process", _all_main, processes=3, calls=1),
     "matching": Step("nearest neighbour and its error", "3,100 counties, 600 treated, 8 covariates", _matching, simulated=True),
-    "simulated": Step("group-time effects, simulated", "3,100 counties, 20 years, 6 cohorts, 199 draws", _group_time, simulated=True),
+    "simulated": Step("group-time effects, simulated", "3,100 counties, 20 years, 6 cohorts, bands by state from 999 draws", _group_time, simulated=True),
 }  # fmt: skip
