@@ -266,16 +266,18 @@ def make_tidy(raw: RawFiles, paths: Paths, progress: Progress | None = None) -> 
     Returns:
         Tidy tables by name, each under its contract, and the sources' own reports under ``report_<name>``.
     """
-    from joblib import Parallel, delayed
     from joblib.externals.loky import get_reusable_executor
 
     if progress:
         progress("raw files to tidy tables")
-    # Two halves of about equal work, side by side.
-    halves = Parallel(n_jobs=2)(delayed(read)(raw, paths) for read in (_crime_tables, _other_tables))
-    # Idle workers would hold their memory through the rest of the build.
-    get_reusable_executor().shutdown(wait=True)
-    return {name: table for half in halves for name, table in half.items()}
+    # Two halves of about equal work, side by side; the larger tables never leave this process.
+    worker = get_reusable_executor(max_workers=1)
+    try:
+        waiting = worker.submit(_other_tables, raw, paths)
+        return {**_crime_tables(raw, paths), **waiting.result()}
+    finally:
+        # An idle worker would hold its memory through the rest of the build.
+        worker.shutdown(wait=True, kill_workers=True)
 
 
 def _crime_tables(raw: RawFiles, paths: Paths) -> dict[str, pd.DataFrame]:

@@ -66,7 +66,7 @@ def measured(name: str) -> tuple[list[float], float]:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         while process.poll() is None:
             peak = max(peak, resident(process.pid))
-            time.sleep(0.02)
+            time.sleep(0.1)
         output = process.communicate()[0]
         if process.returncode:
             sys.exit(f"the step '{name}' failed; its message stands above")
