@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -189,7 +190,7 @@ class Study:
     @cached_property
     def context(self) -> Context:
         """What the registered outputs are made from; nothing is loaded before an output that is stale asks for it."""
-        from analysis.report.outputs import Context
+        from analysis.report.outputs import Context, status_frame
 
         key = self.run_key
         policy_code = digest_of_sources(self.paths.root / "analysis" / "design")
@@ -219,7 +220,7 @@ class Study:
             first_stage=self._first_stage,
             balance=self._balance,
             attrition=self._attrition,
-            status=self._status,
+            status=lambda: status_frame(self.panel),
             totals=self._totals,
             geometry=self._shapes,
             digests=digests,
@@ -245,28 +246,6 @@ class Study:
 
         return movement(self.results)
 
-    def _status(self) -> pd.DataFrame:
-        from analysis.design.treatment import DEFINITIONS, is_descriptive, make_treatment
-
-        parts = []
-        for name in DEFINITIONS:
-            # Lists without dates stand as they are in the year of the cross-section.
-            kind, year = ("cross_section", 2015) if is_descriptive(name) else ("panel", None)
-            made = make_treatment(
-                self.panel.table,
-                self.panel.policies,
-                self.panel.declines,
-                name,
-                onset="first_full_year",
-                upper_bound_dates="as_dated",
-                comparison="not_yet_treated",
-                kind=kind,
-                year=year,
-            )
-            columns = ["county_fips", "state", "status", "cohort"]
-            parts.append(made.table[columns].assign(definition=name))
-        return pd.concat(parts, ignore_index=True)
-
     def _totals(self) -> pd.DataFrame:
         wide = self.panel.reports["national_totals"]
         parts = [
@@ -285,14 +264,7 @@ class Study:
         return pd.concat(parts, ignore_index=True)
 
     def _shapes(self) -> Any:
-        if self.paths.simulated:
-            from analysis.panel.twin import twin_shapes
-
-            return twin_shapes()
-        from analysis.panel.sources.geography import read_boundaries
-        from analysis.panel.sources.raw import RawFiles
-
-        return read_boundaries(RawFiles(self.paths.raw))
+        return load_shapes(self.paths)
 
     def _shapes_digest(self) -> str:
         if self.paths.simulated:
@@ -302,6 +274,28 @@ class Study:
         from analysis.panel.sources.raw import load_manifest
 
         return load_manifest().digest(["geography"])
+
+
+def load_shapes(paths: Paths | None = None) -> Any:
+    """Return county shapes for `analysis.map_plot`: the Census boundaries, or those that come with a package.
+
+    Args:
+        paths: the tree; by default the real one, or the one ``CRIME_STUDY_TREE`` names.
+
+    Raises:
+        SourceError: the boundaries are not among the raw files at hand.
+    """
+    from analysis.base.paths import default_paths
+
+    paths = paths or default_paths()
+    if paths.simulated:
+        from analysis.panel.twin import twin_shapes
+
+        return twin_shapes()
+    from analysis.panel.sources.geography import read_boundaries
+    from analysis.panel.sources.raw import RawFiles
+
+    return read_boundaries(RawFiles(paths.raw))
 
 
 class LazyEstimates(Mapping[str, "Sequence[Estimate]"]):
@@ -347,6 +341,7 @@ def run_notebook(study: Study, name: str) -> bool:
         StudyError: a cell fails; the message names the notebook, the cell and the error.
     """
     import nbformat
+    from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
@@ -362,23 +357,24 @@ def run_notebook(study: Study, name: str) -> bool:
     for cell in book.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    client = NotebookClient(
-        book,
-        timeout=600,
-        kernel_name="python3",
-        record_timing=False,
-        resources={"metadata": {"path": str(study.paths.root / "notebooks")}},
-    )
     tree = "simulated" if study.paths.simulated else "real"
     before = os.environ.get(TREE_VARIABLE)
     os.environ[TREE_VARIABLE] = tree
     try:
-        client.execute()
+        with TemporaryDirectory() as sockets:
+            # Sockets of the file system, where there are any: nothing listens on a port.
+            posix = {"transport": "ipc", "ip": f"{sockets}/kernel"} if os.name == "posix" else {}
+            client = NotebookClient(
+                book,
+                km=AsyncKernelManager(kernel_name="python3", **posix),
+                timeout=600,
+                record_timing=False,
+                resources={"metadata": {"path": str(study.paths.root / "notebooks")}},
+            )
+            client.execute()
     except CellExecutionError as error:
         raise SourceError(
-            f"notebook {name} stopped: {error.ename}: {error.evalue}",
-            "cells that run",
-            f"notebooks/{name}.ipynb",
+            f"notebook {name} stopped: {error.ename}: {error.evalue}", "cells that run", f"notebooks/{name}.ipynb"
         ) from None
     finally:
         os.environ.pop(TREE_VARIABLE) if before is None else os.environ.update({TREE_VARIABLE: before})

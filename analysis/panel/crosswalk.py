@@ -383,7 +383,10 @@ def separate_namesakes(agency_years: pd.DataFrame) -> pd.Series:
         >>> separate_namesakes(rows).tolist()
         ['CT:09011:groton', 'CT:09011:groton=township']
     """
-    key = normalise(agency_years["agency_name"].str.replace(r",.*$", "", regex=True))
+    # A name stands in as many rows as it has years: each is put into one spelling once.
+    names = pd.Series(agency_years["agency_name"].unique())
+    plain = normalise(names.str.replace(r",.*$", "", regex=True))
+    key = agency_years["agency_name"].map(dict(zip(names, plain, strict=True)))
     kind = np.select(
         [key.str.contains(r"\b(?:township|town)$"), key.str.contains(r"\bvillage$")],
         ["=township", "=village"],

@@ -76,12 +76,13 @@ def event_frame(estimates: Sequence[Estimate], labels: Sequence[str] | None = No
                 "n_counties": rows["n_counties"].astype(float),
                 "baseline": estimate.baseline,
                 "inference": words.inference_words(estimate.inference),
+                "onset": estimate.spec.treatment.onset,
             }
         )
         if estimate.reference is not None:
             fixed = {
                 k: part.iloc[0][k]
-                for k in ("estimate_label", "role", "outcome", "unit", "baseline", "inference")
+                for k in ("estimate_label", "role", "outcome", "unit", "baseline", "inference", "onset")
             }
             fixed |= {"event_time": estimate.reference, "reference": True, "estimate": 0.0}
             part = pd.concat([part, pd.DataFrame([fixed])], ignore_index=True)
@@ -182,13 +183,31 @@ def event_plot(
     return event_plot_from(event_frame(estimates, labels), title=title)
 
 
+_ONSET_AXES = {
+    "first_full_year": "Years since the first full year of the policy (0 = first full year)",
+    "adoption_year": "Years since adoption (0 = year of adoption)",
+    "": "Years since the policy counts",
+}
+_ONSET_NOTES = {
+    "first_full_year": "The year of adoption itself is a transition year and has no row.",
+    "adoption_year": "The year of adoption counts as treated, though most policies begin within it.",
+    "": "The estimates differ in the year from which a policy counts.",
+}
+
+
+def _onset(rows: pd.DataFrame) -> str:
+    """Return the onset rule of the estimates, or "" where they differ."""
+    rules = rows["onset"].unique()
+    return str(rules[0]) if len(rules) == 1 else ""
+
+
 def _event_note(rows: pd.DataFrame) -> str:
     """Return the note of an event study: bars, baselines, areas, inference."""
     pairs = dict.fromkeys(zip(rows["outcome"], rows["baseline"], strict=True))
     baselines = "; ".join(f"{outcome} {words.number(base, 1)}" for outcome, base in pairs)
     lines = [
         "Thick bars: pointwise intervals; thin bars: simultaneous bands over all event times. Faint: fewer "
-        f"than {FEWEST_TREATED} treated areas. The year of adoption itself is a transition year and has no row.",
+        f"than {FEWEST_TREATED} treated areas. {_ONSET_NOTES[_onset(rows)]}",
         f"Mean before adoption: {baselines}. Areas: "
         f"{words.span(rows.groupby('estimate_label')['n_counties'].max())}.",
     ]
@@ -249,9 +268,7 @@ def event_plot_from(rows: pd.DataFrame, *, title: str = "") -> Figure:
             axes.set_ylabel(_wrap(_capital(unit), 36))
             lines = 24 + 9 * len(names)
             if i == len(panels) - 1:
-                axes.set_xlabel(
-                    "Years since the first full year of the policy (0 = first full year)", labelpad=lines - 14
-                )
+                axes.set_xlabel(_ONSET_AXES[_onset(rows)], labelpad=lines - 14)
         handles = [Line2D([], [], color=colours[n], marker=markers[n], linewidth=2, label=n) for n in names]
         handles.append(
             Line2D(
@@ -509,8 +526,8 @@ def trend_series(
 # --------------------------------------------------------------------------------------------------------
 
 # Left edges of the columns of a row, as shares of the width.
-_AT = {"label": 0.008, "comparison": 0.225, "plot": 0.305, "estimate": 0.57, "areas": 0.733, "verdict": 0.815}
-_PLOT = 0.25
+_AT = {"label": 0.008, "comparison": 0.215, "plot": 0.285, "estimate": 0.535, "areas": 0.722, "verdict": 0.812}
+_PLOT = 0.24
 _ROW = 0.14  # inches
 
 _SHORT_AGREEMENT: Mapping[str, str] = {

@@ -138,6 +138,10 @@ def status_counts(status: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+KEY_WIDTH = 2.0
+"""Inches the key takes beside a map."""
+
+
 def map_plot(
     shapes: Any,
     status: pd.DataFrame,
@@ -172,7 +176,11 @@ def map_plot(
     gap, head, foot = 0.08, 0.32 if any("\n" in t for t in titles) else 0.2, 0.24
     width = (look.WIDTH - gap * (columns - 1)) / columns
     cell = width * ratio + head + foot
-    key = 0.0 if len(names) % columns else 0.34
+    # The key stands in the place of a map where the last row has one to spare, otherwise in a row of its own.
+    beside = bool(len(names) % columns) and width > KEY_WIDTH
+    if not beside:
+        rows = -(-len(names) // columns)
+    key = 0.0 if beside else 0.62
     below = look.note_height(note)
     height = rows * cell + key + below
     with look.style():
@@ -208,7 +216,7 @@ def map_plot(
             Patch(facecolor=FILL[s], edgecolor="#8A8A8A", linewidth=0.3, label=_STATUS_WORDS[s]) for s in FILL
         ]
         handles.append(Patch(facecolor=NO_AREA, edgecolor="#8A8A8A", linewidth=0.3, label="not in the panel"))
-        if len(names) % columns:
+        if beside:
             x = (len(names) % columns) * (width + gap) / look.WIDTH + 0.03
             fig.legend(
                 handles=handles,
@@ -219,7 +227,7 @@ def map_plot(
             )
         else:
             fig.legend(
-                handles=handles, loc="lower left", bbox_to_anchor=(0.0, below / height), ncols=4, fontsize=7
+                handles=handles, loc="lower left", bbox_to_anchor=(0.0, below / height), ncols=2, fontsize=7
             )
         look.footnote(fig, note)
     return fig
