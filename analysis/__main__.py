@@ -182,7 +182,10 @@ def compare(
             progress=lambda done, n, name: status.update(f"{done}/{n} {name}"),
             jobs=2,
         )
-    _print_frame(found.keys, f"Keys that differ: {left} and {right}")
+    grid = found.keys["key"].str.startswith(("vary.", "also."))
+    _print_frame(found.keys[~grid], f"Keys that differ: {left} and {right}")
+    if grid.any():
+        out.print(f"and {grid.sum()} lines of the grids ([vary] and [[also]])")
     out.print()
     rows = found.answers
     shown = rows[
@@ -279,9 +282,7 @@ def _only_simulated() -> bool:
 
 def _print_answers(results) -> None:  # type: ignore[no-untyped-def]
     rows = results[results["estimand"].ne("event_time")]
-    shown = rows[
-        ["spec", "estimate", "conf_low", "conf_high", "unit", "n_treated", "n_treated_states", "precision"]
-    ]
+    shown = rows[["spec", "estimate", "conf_low", "conf_high", "unit", "n_treated", "n_states", "precision"]]
     _print_frame(shown.round(2), "Estimates with 95 % intervals")
 
 

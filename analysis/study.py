@@ -374,7 +374,9 @@ def run_notebook(study: Study, name: str) -> bool:
             client.execute()
     except CellExecutionError as error:
         raise SourceError(
-            f"notebook {name} stopped: {error.ename}: {error.evalue}", "cells that run", f"notebooks/{name}.ipynb"
+            f"notebook {name} stopped: {error.ename}: {error.evalue}",
+            "cells that run",
+            f"notebooks/{name}.ipynb",
         ) from None
     finally:
         os.environ.pop(TREE_VARIABLE) if before is None else os.environ.update({TREE_VARIABLE: before})

@@ -301,12 +301,18 @@ class Spec:
         """Return every specification the file stands for: ``[vary]`` crossed, then each ``[[also]]``.
 
         Raises:
-            SpecError: one of them breaks a rule, or two of them are the same specification.
+            SpecError: one of them breaks a rule.
 
         Example:
             >>> [s.name for s in load_spec("main").expand()][0]
             'main/measure=violent_ex_rape'
         """
+        found = self._every()
+        repeated = {name for name, _ in self._repeated(found)}
+        return tuple(spec for spec in found if spec.name not in repeated)
+
+    def _every(self) -> list[Spec]:
+        """Return every line of the grid, those that repeat another included."""
         bare = self.base()
         varied = dict(self.vary)
         short = _short_keys(varied)
@@ -319,16 +325,20 @@ class Spec:
             for values in product(*lines.values()):
                 crossed = dict(zip(lines, values, strict=True))
                 found.append(_variant(bare, crossed, one.name, short, dict(one.changes)))
+        return found
+
+    def repeated(self) -> tuple[tuple[str, str], ...]:
+        """Return the lines of the grid that say what an earlier one says: (name, earlier name); each is run once.
+
+        Someone who copies a spec and changes one of its keys often makes a one-off of it that has that value too.
+        """
+        return self._repeated(self._every())
+
+    @staticmethod
+    def _repeated(found: Sequence[Spec]) -> tuple[tuple[str, str], ...]:
         seen: dict[str, str] = {}
-        for spec in found:
-            before = seen.setdefault(spec.content_digest, spec.name)
-            if before != spec.name:
-                raise SpecError(
-                    f"'{spec.name}' and '{before}' are one specification",
-                    "every line of [vary] and every [[also]] to change something",
-                    self.where,
-                )
-        return tuple(found)
+        pairs = [(spec.name, seen.setdefault(spec.content_digest, spec.name)) for spec in found]
+        return tuple((name, before) for name, before in pairs if name != before)
 
     def diff(self, other: Spec) -> pd.DataFrame:
         """Return the keys in which two specs differ.

@@ -106,6 +106,9 @@ def _head(spec: Spec) -> str:
         varied = " x ".join(f"{len(values)} {key}" for key, values in spec.vary) or "its own values"
         more = f"; {total - crossed} one-offs" if total > crossed else ""
         lines.append(_entry("stands for", f"{total} specifications: {varied}{more}"))
+    if again := spec.repeated():
+        named = ", ".join(f"{name.split('/', 1)[1]} (= {before.split('/', 1)[1]})" for name, before in again)
+        lines.append(_entry("run once", f"lines that say what an earlier one says: {named}"))
     lines.append(_entry("status", spec.status))
     lines.append(_entry("digest", spec.digest))
     return "\n".join(lines)

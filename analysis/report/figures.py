@@ -526,7 +526,14 @@ def trend_series(
 # --------------------------------------------------------------------------------------------------------
 
 # Left edges of the columns of a row, as shares of the width.
-_AT = {"label": 0.008, "comparison": 0.215, "plot": 0.285, "estimate": 0.535, "areas": 0.722, "verdict": 0.812}
+_AT = {
+    "label": 0.008,
+    "comparison": 0.215,
+    "plot": 0.285,
+    "estimate": 0.535,
+    "areas": 0.722,
+    "verdict": 0.812,
+}
 _PLOT = 0.24
 _ROW = 0.14  # inches
 

@@ -8,6 +8,7 @@ import pytest
 
 from analysis.base.errors import ProtocolError, SpecError
 from analysis.design.spec import ESTIMATORS, SECTIONS, load_spec, parse_spec, spec_names
+from analysis.design.words import describe
 
 PANEL = """
 name = "rule"
@@ -634,15 +635,15 @@ def test_a_bad_grid_is_refused(old, new, message):
     assert str(raised.value).startswith(message)
 
 
-def test_a_bad_variant_is_named_and_two_alike_are_refused():
+def test_a_bad_variant_is_named_and_of_two_alike_one_is_run():
     with pytest.raises(ProtocolError, match=r"rule/measure=rape_revised/method=doubly_robust: rule 3"):
         read(PANEL + GRID, '"murder"', '"rape_revised"').expand()
-    with pytest.raises(
-        SpecError, match="'rule/bare' and 'rule/measure=violent_ex_rape/method=doubly_robust' are one"
-    ):
-        read(
-            PANEL + GRID, '"covariates.names" = []', '"covariates.names" = ["hispanic", "log_population"]'
-        ).expand()
+    twice = read(
+        PANEL + GRID, '"covariates.names" = []', '"covariates.names" = ["hispanic", "log_population"]'
+    )
+    assert twice.repeated() == (("rule/bare", "rule/measure=violent_ex_rape/method=doubly_robust"),)
+    assert "rule/bare" not in {one.name for one in twice.expand()}
+    assert "lines that say what an earlier one says: bare" in describe(twice)
 
 
 def test_replacing_the_estimator_lets_go_of_keys_it_does_not_take():
