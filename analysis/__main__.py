@@ -185,26 +185,25 @@ def compare(
     grid = found.keys["key"].str.startswith(("vary.", "also."))
     _print_frame(found.keys[~grid], f"Keys that differ: {left} and {right}")
     if grid.any():
-        out.print(f"and {grid.sum()} lines of the grids ([vary] and [[also]])")
+        out.print(f"and {grid.sum()} lines of the grids, [vary] and [[also]]", markup=False)
     out.print()
+    from analysis.report.words import estimate_text, number
+
     rows = found.answers
-    shown = rows[
-        [
-            "variant",
-            "outcome",
-            "unit",
-            "left_estimate",
-            "left_conf_low",
-            "left_conf_high",
-            "right_estimate",
-            "right_conf_low",
-            "right_conf_high",
-            "difference",
-        ]
-    ]
-    _print_frame(
-        shown.round(2), "Answers, with both ends of each interval; the two rest on overlapping counties"
+    shown = rows[["variant"]].assign(
+        **{
+            side: [
+                estimate_text(*ends)
+                for ends in rows[[f"{side}_estimate", f"{side}_conf_low", f"{side}_conf_high"]].to_numpy(
+                    float
+                )
+            ]
+            for side in ("left", "right")
+        },
+        difference=[number(value, 1, sign=True) for value in rows["difference"]],
+        unit=[unit.replace(" policed by the agencies that report", " policed") for unit in rows["unit"]],
     )
+    _print_frame(shown, "Answers, with both ends of each interval; the two rest on overlapping counties")
 
 
 @app.command()

@@ -78,7 +78,8 @@ def answers(left: pd.DataFrame, right: pd.DataFrame) -> pd.DataFrame:
     for name in ANSWER:
         for side, table in (("left", a), ("right", b)):
             out[f"{side}_{name}"] = table[name].to_numpy()
-    same = (a["unit"] == b["unit"]).to_numpy()
+    # A difference is of one outcome in one unit; variants of one name may still differ in either.
+    same = ((a["unit"] == b["unit"]) & (a["measure"] == b["measure"])).to_numpy()
     difference = b["estimate"].to_numpy(float) - a["estimate"].to_numpy(float)
     out["difference"] = np.where(same, difference, np.nan)
     baseline = a["baseline"].to_numpy(float)
