@@ -15,8 +15,15 @@ from reference.truth.size_on_twin import (
     draw,
     page,
     read_draws,
+    specs,
     summarise,
+    truth_of,
 )
+
+from analysis.base.records import Panel
+from analysis.design.design import make_design
+from analysis.estimation import aggregate, fit
+from analysis.panel.twin import read_parameters, simulate
 
 DYNAMIC = [name for name, case in CASES.items() if case.words.startswith("group-time")]
 
@@ -93,3 +100,26 @@ def test_committed_draws_are_what_the_simulation_gives(place):
     seed = int(seeds[round(place * (len(seeds) - 1))])
     again, stored = draw(seed), stored[stored["seed"].eq(seed)].reset_index(drop=True)
     pd.testing.assert_frame_equal(again, stored, check_dtype=False, rtol=1e-6, atol=2e-3)
+
+
+@pytest.mark.slow
+def test_without_shocks_differences_in_rates_are_off_within_states_and_logs_nearly_right():
+    # The page says so of trends that are common in proportion; no shock, gap or confounder is left here.
+    rates, logs = [], []
+    for seed in (1, 2, 3):
+        made = simulate(read_parameters(), seed, quiet=True)
+        panel = Panel(
+            made.panel, made.constant, made.policy_events, made.declines, "quiet", True, made.reports
+        )
+        spec = specs()["within_states", "property"]
+        design = make_design(panel, spec)
+        error = effect(design) - truth_of(design, made, "property")
+        rates.append(error / design.baseline)
+        stated = read_parameters()["effects"]["log_points"]["burglary"]
+        logs.append(effect(make_design(panel, spec.replace({"outcome.scale": "log_rate"}))) - stated)
+    assert np.mean(rates) < -0.03
+    assert abs(np.mean(logs)) < 0.5 * abs(np.mean(rates))
+
+
+def effect(design):
+    return float(aggregate(fit(design), over="post").table["estimate"].iloc[0])

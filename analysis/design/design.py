@@ -481,6 +481,10 @@ def _counts(table: pd.DataFrame, spec: Spec) -> dict[str, Any]:
     }
 
 
+FEW_COMPARISONS = 3
+"""Fewer comparison counties than this in a state, and a comparison within it rests on what happened to them."""
+
+
 def _derived_notes(table: pd.DataFrame, spec: Spec) -> list[str]:
     found = _counts(table, spec)
     notes = list(spec.notes)
@@ -492,6 +496,17 @@ def _derived_notes(table: pd.DataFrame, spec: Spec) -> list[str]:
         here = many(int(by_state["CA"]), "treated county")
         notes.append(f"rule 8: with {here} in California; read beside the sample without it")
     if spec.within == "state":
+        others = table.loc[~adopter].groupby("state")["county_fips"].nunique()
+        pairs = [(state, number, int(others.get(state, 0))) for state, number in by_state.items()]
+        shown = ", ".join(f"{state} {number} and {other}" for state, number, other in pairs if other)
+        if shown:
+            notes.append(f"treated and comparison counties in the states that identify: {shown}")
+        thin = [state for state, number, other in pairs if 0 < other < FEW_COMPARISONS]
+        if thin:
+            notes.append(
+                f"the counties of {', '.join(thin)} are compared with fewer than {FEW_COMPARISONS} others each: what "
+                "moved in those few is in the estimate"
+            )
         arms = adopter.groupby(table["state"]).agg(["any", "all"])
         one_arm = arms.index[arms["any"] == arms["all"]]
         if len(one_arm):
