@@ -634,10 +634,11 @@ def nobodys_crime(other: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Return crime of Table 11 (state police, tribes, universities, others) by state and year beside the panel's.
 
     Nobody's crime: these agencies serve people whom Tables 8 and 10 count under a city or a county, or nobody at
-    all, so no county can be given their offences. Known for 2013-2015.
+    all, so no county can be given their offences. Known for 2013-2015. Federal agencies stand under "US"; Puerto Rico
+    is outside the study.
     """
     counts = ["violent", "property"]
-    theirs = other.groupby(["state", "year"])[counts].sum().add_suffix("_table11")
+    theirs = other[other["state"].ne("PR")].groupby(["state", "year"])[counts].sum().add_suffix("_table11")
     ours = table.groupby(["state", "year"])[counts].sum().add_suffix("_panel")
     out = theirs.join(ours, how="left").reset_index()
     return out.assign(

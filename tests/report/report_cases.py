@@ -46,7 +46,7 @@ def event_estimate(
     return SimpleNamespace(
         table=table, vcov=np.diag(error**2.0), estimand="event_time", outcome=outcome,
         unit="offences per 100,000 residents policed by reporting agencies", baseline=301.4, reference=reference,
-        estimator=estimator, spec=SimpleNamespace(within=within, name="main", outcome=SimpleNamespace(measure=measure)),
+        estimator=estimator, spec=SimpleNamespace(within=within, name="main", outcome=SimpleNamespace(measure=measure), treatment=SimpleNamespace(onset="first_full_year")),
         inference=SimpleNamespace(kind="cluster", by="state", clusters=38, df=37, level=0.95, draws=999, seed=1),
         attrition=pd.DataFrame(
             {

@@ -208,3 +208,15 @@ def test_unknown_role_is_refused():
     with pytest.raises(StudyError, match="no colour for role 'treatd'"):
         style.colour("treatd")
     assert figures.role_of(invented.event_estimate(within="state")) == "within"
+
+
+def test_event_plot_says_from_which_year_a_policy_counts():
+    estimate = invented.event_estimate()
+    adoption = invented.event_estimate()
+    adoption.spec.treatment.onset = "adoption_year"
+    assert "First" not in axis_label(adoption) and "0 = year of adoption" in axis_label(adoption)
+    assert "0 = first full year" in axis_label(estimate)
+
+
+def axis_label(estimate):
+    return [axes.get_xlabel() for axes in event_plot([estimate]).axes][-1]
