@@ -1031,6 +1031,13 @@ def _check_rape(spec: Spec) -> None:
 
 def _notes(spec: Spec) -> Iterator[str]:
     measure, last = spec.outcome.measure, spec.years[-1]
+    if spec.outcome.build == "county_agencies":
+        yield (
+            "rule 1: offences of sheriffs and county police over all county residents: the two cover different people, "
+            "so the rate falls with the share of residents under city police; read it beside build policed"
+        )
+    if spec.outcome.build == "county_population":
+        yield "rule 1: offences of the agencies that report over all county residents: unreported places count as free of crime"
     if measure == "rape_legacy" and last >= RAPE_BREAK:
         yield (
             "rule 3: from 2013 agencies leave the legacy definition of rape one by one; "

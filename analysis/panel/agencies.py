@@ -21,6 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.base.errors import TableError
+
 PER = 100_000
 """Rates are per this many residents."""
 
@@ -217,6 +219,53 @@ def county_years(
         columns[f"rate_county_population_{m}"] = both[m] / population * PER
         columns[f"rate_county_agencies_{m}"] = own_counts[m] / population * PER
     return pd.DataFrame(columns, index=index).reset_index()
+
+
+def refuse_mismatched_rates(
+    table: pd.DataFrame, measures: Iterable[str] = MEASURES, tolerance: float = 1e-9
+) -> None:
+    """Refuse a panel whose rates do not divide their offences by the people they were committed among (rule 1).
+
+    Args:
+        table: county-years under the contract ``panel``.
+        measures: outcomes to check.
+        tolerance: relative difference allowed between a rate and offences over residents.
+
+    Raises:
+        TableError: a rate is another quotient, or offences stand without residents policed.
+
+    Example:
+        >>> row = {"county_fips": "01001", "year": 2010, "population": 2e5, "murder": 2.0, "policed_murder": 1e5,
+        ...        "county_agency_murder": 1.0, "rate_policed_murder": 1.0, "rate_county_population_murder": 1.0,
+        ...        "rate_county_agencies_murder": 0.5}
+        >>> refuse_mismatched_rates(pd.DataFrame([row]), ["murder"])  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        analysis.base.errors.TableError: rate_policed_murder of 01001 in 2010 is 1, but 2 offences among 100,000 ...
+    """
+    for m in measures:
+        for rate, offences, people in (
+            (f"rate_policed_{m}", m, f"policed_{m}"),
+            (f"rate_county_population_{m}", m, "population"),
+            (f"rate_county_agencies_{m}", f"county_agency_{m}", "population"),
+        ):
+            found = table[rate].to_numpy(dtype=float)
+            residents = table[people].to_numpy(dtype=float)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                right = table[offences].to_numpy(dtype=float) / residents * PER
+            known = ~np.isnan(found)
+            wrong = np.flatnonzero(
+                known & ~(np.abs(found - right) <= tolerance * np.maximum(np.abs(right), 1.0))
+            )
+            if len(wrong):
+                row = table.iloc[wrong[0]]
+                raise TableError(
+                    f"{rate} of {row['county_fips']} in {row['year']} is {row[rate]:g}, but {row[offences]:g} offences "
+                    f"among {row[people]:,.0f} residents make {right[wrong[0]]:g} ({len(wrong)} rows): the two cover "
+                    "different people",
+                    f"{offences} over {people}, per {PER:,}",
+                    "the step that makes the rate",
+                )
 
 
 def reporting(cities: CityAgencies, county_rows: pd.DataFrame, places: pd.DataFrame) -> pd.DataFrame:

@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.base.errors import TableError
 from analysis.panel.agencies import (
     MEASURES,
     CityAgencies,
     constant_agencies,
     county_years,
     expected_population,
+    refuse_mismatched_rates,
     remainder,
     reporting,
     usual_share,
@@ -130,3 +132,14 @@ def test_row_order_changes_nothing():
 def test_splitting_a_city_keeps_every_offence():
     both = panel()
     assert both["property"].sum() == PRINTED["property"].sum() + SHERIFF["property"].sum()
+
+
+def test_a_rate_over_other_people_is_refused():
+    table = panel().reset_index().assign(year=2010, population=[100_000.0, 5_000.0])
+    refuse_mismatched_rates(table)
+    # The county agency's offences, said to be over the residents outside cities alone.
+    wrong = table.assign(rate_county_agencies_property=table["county_agency_property"] / 60_000 * 100_000)
+    with pytest.raises(
+        TableError, match=r"60 offences among 100,000 residents make 60 .* cover different people"
+    ):
+        refuse_mismatched_rates(wrong)
