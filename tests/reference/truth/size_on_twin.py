@@ -255,9 +255,12 @@ def summarise(draws: pd.DataFrame) -> pd.DataFrame:
     for (name, outcome), group in draws.groupby(["design", "outcome"], sort=False):
         found = group[group["conf_low"].notna() & group["conf_high"].notna() & group["truth"].notna()]
         lines.append({"design": name, "outcome": outcome, **_line(found), "failed": len(group) - len(found)})
-    order = {name: at for at, name in enumerate(CASES)}
     table = pd.DataFrame(lines)[list(TABLE_COLUMNS)]
-    table = table.sort_values(["outcome", "design"], key=lambda c: c.map(order).fillna(c.eq("property")))
+    order = [
+        OUTCOMES.index(o) * len(CASES) + list(CASES).index(d)
+        for d, o in zip(table["design"], table["outcome"], strict=True)
+    ]
+    table = table.iloc[np.argsort(order)]
     return table.reset_index(drop=True).round(4)
 
 
@@ -388,7 +391,7 @@ def sentences(rows: pd.DataFrame) -> Iterator[str]:
         f"**Off centre** by more than three Monte Carlo errors: {_listed(rows[rows['verdict'].str.endswith('biased')])}. "
         "California's shock pulls property between states up. And trends are common in proportion, not in rates: where "
         "treated areas have higher rates than those they are compared with, falling crime pulls a difference in rates "
-        "down, shocks or none."
+        "down, shocks or none. A match on fixed traits leaves what else sets adopters apart in the level of crime."
     )
     zero = rows[rows["outcome"].eq("violent_ex_rape")].set_index("design")
     most, least = zero["excludes_zero"].idxmax(), zero["excludes_zero"].idxmin()
@@ -402,9 +405,11 @@ def sentences(rows: pd.DataFrame) -> Iterator[str]:
     yield (
         "Weights matter within states: by residents, one area holds "
         f"{_percent(by['largest_area'])} of the treated weight on average and intervals for violent crime cover "
-        f"{_percent(by['coverage'])}, {_percent(by['coverage_dispersed'])} in the {by['dispersed_draws']:.0f} panels in "
-        f"which no area holds more than half; with counties alike they cover {_percent(alike['coverage'])}. An error "
-        "clustered by state cannot see the shocks of the one state that carries the estimate."
+        f"{_percent(by['coverage'])}: {_percent(by['coverage_informative'])} of the {by['informative_draws']:.0f} with "
+        f"treated areas and states enough for a verdict (rule 7), {_percent(by['coverage_dispersed'])} of the "
+        f"{by['dispersed_draws']:.0f} in which no area holds more than half. With counties alike they cover "
+        f"{_percent(alike['coverage'])}. An error clustered by state cannot see the shocks of the one state that "
+        "carries the estimate."
     )
     tested = zero[zero["pretrend_rejects"].notna()]
     gain = tested["coverage_not_rejected"] - tested["coverage"]
@@ -414,15 +419,16 @@ def sentences(rows: pd.DataFrame) -> Iterator[str]:
         "The joint test of the leads, at 5 %, rejects for violent crime in "
         f"{_percent(zero.loc[low, 'pretrend_rejects'])} ({CASES[low].words}) to "
         f"{_percent(zero.loc[high, 'pretrend_rejects'])} ({CASES[high].words}) of panels, though no change of law "
-        "moves violent crime there: its errors are too small as those of the effect are. Keeping the panels that "
+        "moves violent crime there: errors of the leads are too small, as those of the effect are. Keeping the panels that "
         f"pass moves coverage by {100 * gain.min():+.0f} to {100 * gain.max():+.0f} points: a rejection says less "
         f"than it seems to, and {repairs}."
     )
     failed = rows[rows["failed"] > 0]
     if len(failed):
         yield (
-            f"No interval could be given in {int(failed['failed'].min())} to {int(failed['failed'].max())} panels of "
-            f"{len(failed)} rows (treated areas compared in a single state, or none); they are left out."
+            f"No interval could be given in up to {int(failed['failed'].max())} panels in {len(failed)} of the "
+            f"{len(rows)} rows of the table (the propensity model separates the arms, or treated areas of one state "
+            "are left); they are not counted."
         )
     yield (
         "Shocks are as large and as persistent as averages measured on the real panel; the rates show the order of a "
