@@ -74,9 +74,11 @@ def reproduce(
         frame = run_all(study, line)
     out.print(f"  {'all':<28} {clock.total():6.1f} s\n")
     from analysis.evidence.headline import headline_text, movement
+    from analysis.evidence.trust import trust_text
 
     moves = movement(study.results, ["violent_ex_rape", "property"])
     out.print(headline_text(frame, moves, short=True), markup=False)
+    out.print(trust_text(study.trust), markup=False)
     full = (paths.results / "answer.txt").relative_to(paths.root).as_posix()
     out.print(f"In full, with what every interval excludes: {full}", markup=False)
 

@@ -38,6 +38,7 @@ MAIN_SPECS = (
     "rape_2012",
     "cross_section_2015",
     "claims",
+    "near_nominal",
 )
 """The specs of the main job, in the order their results are read: the first stage before any crime."""
 
@@ -188,6 +189,13 @@ class Study:
         return headline(self.results)
 
     @cached_property
+    def trust(self) -> pd.DataFrame:
+        """Each design's coverage on simulated panels beside its estimate here."""
+        from analysis.evidence.trust import trust
+
+        return trust(self.results, pd.read_csv(self.paths.measured_size))
+
+    @cached_property
     def context(self) -> Context:
         """What the registered outputs are made from; nothing is loaded before an output that is stale asks for it."""
         from analysis.report.outputs import Context, status_frame
@@ -205,6 +213,7 @@ class Study:
             "attrition": key,
             "status": made_from_panel,
             "totals": self.panel.digest,
+            "trust": digest_of([key, sha256_of(self.paths.measured_size)]),
             "geometry": self._shapes_digest(),
         }
         return Context(
@@ -222,6 +231,7 @@ class Study:
             attrition=self._attrition,
             status=lambda: status_frame(self.panel),
             totals=self._totals,
+            trust=lambda: self.trust,
             geometry=self._shapes,
             digests=digests,
         )
@@ -371,6 +381,7 @@ def run_notebook(study: Study, name: str) -> bool:
                 record_timing=False,
                 resources={"metadata": {"path": str(study.paths.root / "notebooks")}},
             )
+            client.owns_km = True  # shut the kernel down with the notebook
             client.execute()
     except CellExecutionError as error:
         raise SourceError(
@@ -467,6 +478,8 @@ def _paper_inputs(paths: Paths) -> str:
 
 def _write_answer(study: Study) -> None:
     from analysis.evidence.headline import headline_text, movement
+    from analysis.evidence.trust import trust_text
 
     with replacing(study.paths.results / "answer.txt") as temporary:
-        temporary.write_text(headline_text(study.headline, movement(study.results)), encoding="utf-8")
+        text = headline_text(study.headline, movement(study.results)) + "\n" + trust_text(study.trust)
+        temporary.write_text(text, encoding="utf-8")

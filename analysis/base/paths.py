@@ -103,6 +103,11 @@ class Paths:
         return self.out / "paper"
 
     @property
+    def measured_size(self) -> Path:
+        """How often the study's intervals held the truth on simulated panels (committed, SIMULATED)."""
+        return self.root / "tests" / "reference" / "truth" / "size_on_twin.csv"
+
+    @property
     def specs(self) -> Path:
         """Specs that come with the package."""
         return self.root / "analysis" / "specs"

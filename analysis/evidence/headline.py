@@ -521,7 +521,7 @@ def _claims_table(rows: pd.DataFrame, short: bool = False) -> str:
     title = (
         "Three published claims and what is found here, both ends of every interval in the unit of the claim\n"
         "per declined: offences the estimate implies for each detainer declined in the treated areas in 2014\n"
-        "leads p: p-value of having moved alike before adoption; a small one speaks against the comparison"
+        "leads p: joint test of the years before adoption; a small one is a warning about the comparison"
     )
     return f"{title}\n" + _aligned(lines, right=(1, 4, 5))
 
@@ -577,7 +577,7 @@ def _leads_words(rows: pd.DataFrame) -> str:
         return ""
     labels = zip(against["measure_label"], against["pretrend_p"], strict=True)
     named = ", ".join(f"{label} {_p_value(p)}" for label, p in labels)
-    return f" Before adoption they did not move alike (joint test of the leads, p): {named}."
+    return f" The joint test of the years before adoption rejects (p): {named}."
 
 
 def _p_value(value: Any) -> str:

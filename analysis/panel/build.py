@@ -249,8 +249,9 @@ def assemble(
         table, fixed, ["county_fips"], expect="many_to_one", name="panel to fixed covariates", tolerance=0.0
     )
     reports.append(report)
-    ag.refuse_mismatched_rates(table)
-    return validate(table.sort_values(key).reset_index(drop=True), "panel"), reports
+    checked = validate(table.sort_values(key).reset_index(drop=True), "panel")
+    ag.refuse_mismatched_rates(checked)
+    return checked, reports
 
 
 # --- tables on disk ---------------------------------------------------------------------------------------------

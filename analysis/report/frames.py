@@ -139,8 +139,28 @@ TOTALS = Frame(
     },
 )
 
+TRUST = Frame(
+    "trust",
+    {
+        "design": "key of the design in the simulation",
+        "label": "in words",
+        "measure": "outcome measure",
+        "coverage": "share of SIMULATED panels whose 95 % interval held the truth",
+        "coverage_mc_error": "its Monte Carlo error",
+        "ratio": "mean standard error over the spread of estimates, on simulated panels",
+        "draws": "simulated panels",
+        "near_nominal": "True within two Monte Carlo errors of 95 %",
+        "percent": "estimate on the data, per cent of the mean before adoption",
+        "percent_low": "lower interval end",
+        "percent_high": "upper interval end",
+        "n_treated": "treated areas",
+        "n_states": "states that identify",
+    },
+)
+
 CONTRACTS = {
-    frame.name: frame for frame in (MOVEMENT, HEADLINE, FIRST_STAGE, BALANCE, STATUS, ATTRITION, TOTALS)
+    frame.name: frame
+    for frame in (MOVEMENT, HEADLINE, FIRST_STAGE, BALANCE, STATUS, ATTRITION, TOTALS, TRUST)
 }
 
 

@@ -107,7 +107,7 @@ def headline_sentence(rows: pd.DataFrame) -> str:
         places = words.digits_for(r["estimate"], r["conf_low"], r["conf_high"])
         verdict = words.verdict_words({**r, "pretrend_p": None})
         if words.leads_reject(r):
-            verdict += "; before adoption the groups were already moving apart"
+            verdict += "; the joint test of the years before adoption rejects"
         mark = f" ({verdict})" if verdict else ""
         size = words.number(r["estimate"], places, sign=True)
         points.append(f"{r['measure_label']} {size if size != words.MISSING else 'not estimated'}{mark}")
@@ -204,6 +204,7 @@ def make_numbers(context: Context) -> dict[str, Number]:
     _headline_numbers(book, context.get("headline"))
     _variation_numbers(book, movement_rows(context.get("movement")), context.labels())
     _pretrend_numbers(book, figures.event_frame(event_studies(context.get("estimates"))))
+    _trust_numbers(book, context.get("trust"), context.labels())
     return book.numbers
 
 
@@ -312,6 +313,31 @@ def _first_stage_numbers(book: _Book, first_stage: pd.DataFrame, labels: Mapping
         mark = "" if r["informative"] else ", not informative"
         sentences.append(f"{head}, {what}: {text} {r['unit']} ({who}{mark}).")
     book.phrase("first_stage", "\n".join(sentences) or "No first stage was estimated.", "table-7")
+
+
+def _trust_numbers(book: _Book, trust: pd.DataFrame, labels: Mapping[str, str]) -> None:
+    book.count("trust.draws", int(trust["draws"].max()), "simulated panels", "table-8")
+    shares = trust.set_index(["design", "measure"])["coverage"]
+    for design in ("between", "within_states"):
+        for measure in ("violent_ex_rape", "property"):
+            held = float(shares[(design, measure)])
+            book.put(f"trust.{design}.{measure}", words.percent(held, 0), held, "share of panels", "table-8")
+    near = trust[trust["near_nominal"].astype(bool)]
+    sentences = []
+    for label, rows in near.groupby("label", sort=False):
+        parts = []
+        for r in rows.to_dict("records"):
+            ends = words.estimate_text(r["percent"], r["percent_low"], r["percent_high"], 1)
+            what = labels.get(str(r["measure"]), str(r["measure"]).replace("_", " "))
+            parts.append(f"{what} {ends} % of the mean (coverage {words.percent(r['coverage'], 0)})")
+        sentences.append(f"{_capital(str(label))}: {'; '.join(parts)}.")
+    book.phrase(
+        "trust", "\n".join(sentences) or "No design's intervals were near nominal in simulation.", "table-8"
+    )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _headline_numbers(book: _Book, headline: pd.DataFrame) -> None:

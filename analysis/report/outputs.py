@@ -71,6 +71,7 @@ INGREDIENTS = (
     "attrition",
     "status",
     "totals",
+    "trust",
     "geometry",
 )
 
@@ -87,7 +88,7 @@ class Context:
         specs: spec name to digest.
         panel: the panel.
         estimates: spec name to its estimates, the spec itself first, then its variations.
-        movement, headline, first_stage, balance, attrition, status, totals: frames under the contracts of
+        movement, headline, first_stage, balance, attrition, status, totals, trust: frames under the contracts of
             `analysis.report.frames`.
         geometry: county shapes (GeoDataFrame).
         digests: ingredient to digest where it is known without loading the ingredient; the rest is computed.
@@ -107,6 +108,7 @@ class Context:
     attrition: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
     status: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
     totals: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
+    trust: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
     geometry: Any = None
     digests: Mapping[str, str] = field(default_factory=dict)
     _loaded: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -572,6 +574,16 @@ def _coverage(context: Context) -> Drawing:
 @output("table-7", title="First stage: declined detainers", uses=[FIRST_STAGE], needs=("first_stage",))
 def _first_stage(context: Context) -> Table:
     return tables.first_stage_table(context.get("first_stage"), context.labels())
+
+
+@output(
+    "table-8",
+    title="How often intervals hold the truth on SIMULATED panels, beside the estimates",
+    uses=[MAIN, "near_nominal", "two_way", MATCHED],
+    needs=("trust",),
+)
+def _trust(context: Context) -> Table:
+    return tables.trust_table(context.get("trust"), context.labels())
 
 
 def event_studies(estimates: Mapping[str, Sequence[Estimate]], spec: str = MAIN) -> list[Estimate]:

@@ -24,6 +24,7 @@ from analysis.report.frames import (
     HEADLINE,
     STATUS,
     TOTALS,
+    TRUST,
     require,
 )
 from analysis.report.style import SIMULATED
@@ -498,6 +499,40 @@ def first_stage_table(first_stage: pd.DataFrame, labels: Mapping[str, str] | Non
             "outcomes end in 2014; the adoption year itself counts as treated, about half a year for most areas.",
         ],
     )  # fmt: skip
+
+
+def trust_table(trust: pd.DataFrame, labels: Mapping[str, str] | None = None) -> Table:
+    """Return each design's measured coverage on simulated panels beside its estimate on the data."""
+    f = require(trust, TRUST).reset_index(drop=True)
+    measures = list(dict.fromkeys(f["measure"]))
+    wide = f.pivot(index="label", columns="measure").loc[list(dict.fromkeys(f["label"]))]
+    columns: list[tuple[str, str, float, Iterable[Any]]] = [("Design", "l", 2.3, wide.index.astype(str))]
+    for m in measures:
+        held = [
+            f"{words.percent(c, 0)} ({100 * e:.1f})"
+            for c, e in zip(wide["coverage", m], wide["coverage_mc_error", m], strict=True)
+        ]
+        found = [
+            words.estimate_text(point, low, high, 1)
+            for point, low, high in wide[[("percent", m), ("percent_low", m), ("percent_high", m)]].to_numpy(
+                float
+            )
+        ]
+        name = _label(m, labels)
+        columns += [
+            (f"{name}: SIMULATED coverage", "r", 1.1, held),
+            (f"{name}: estimate, % of the mean", "r", 1.4, found),
+        ]
+    return _build(
+        "How often 95 % intervals hold the truth on SIMULATED panels, beside this study's estimates",
+        f,
+        columns,
+        [
+            f"Coverage: share of {int(f['draws'].max())} SIMULATED panels, with the real places and dates of adoption, whose "
+            "95 % interval held the known truth (Monte Carlo error in points). Estimates are from the data, of full limits, "
+            "in per cent of the mean before adoption (for the match, of the comparison mean).",
+        ],
+    )
 
 
 # --------------------------------------------------------------------------------------------------------
