@@ -70,9 +70,10 @@ def find_source(say: Say, *, fetch_missing: bool = True) -> Paths:
         return paths
     if paths.raw_is_borrowed:
         report = fetch(paths.raw, manifest, console=None)
+        first = report.failed[0]
         raise SourceError(
-            f"the folder named in CRIME_STUDY_DATA lacks {len(report.failed)} of {len(manifest.files)} raw files, "
-            f"e.g. {report.failed[0].path}",
+            f"{len(report.failed)} of {len(manifest.files)} raw files of the folder named in CRIME_STUDY_DATA are missing or "
+            f"damaged, first {first.path}: {first.reason}",
             "every file of data/manifest.toml",
             "CRIME_STUDY_DATA, or unset it",
         )

@@ -12,7 +12,7 @@ class StudyError(Exception):
     Args:
         found: what was met, with the offending value.
         wanted: what would have been right.
-        where: the file, key or option to change.
+        where: the file, key or option to change; or ``run: a command`` that mends it.
 
     Example:
         >>> print(StudyError("sample.min_coverage = 80", "a share in [0, 1]", "my_rule.toml"))
@@ -25,7 +25,7 @@ class StudyError(Exception):
         if wanted:
             parts.append(f"expected {wanted}")
         if where:
-            parts.append(f"change it in {where}")
+            parts.append(where if where.startswith("run: ") else f"change it in {where}")
         super().__init__("; ".join(parts))
 
 
