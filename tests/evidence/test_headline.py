@@ -184,7 +184,8 @@ def test_leads_that_reject_stand_beside_the_interval_they_speak_against():
     assert ours(frame, "fewer")["pretrend_p"].tolist() == [0.0004]
     text = " ".join(headline_text(frame).split())
     assert (
-        "The joint test of the years before adoption rejects (p): total crime (violent and property) < 0.001." in text
+        "The joint test of the years before adoption rejects (p): total crime (violent and property) < 0.001."
+        in text
     )
     assert "property crime 0.400" not in text and " 0.400 " in text
 
