@@ -5,7 +5,7 @@ SHELL   := /bin/sh
 PYTHON  ?= python3
 VENV    := .venv
 # An activated conda environment made from environment.yml is used as it is.
-ifeq ($(CONDA_DEFAULT_ENV),sanctuary-crime-study)
+ifeq ($(CONDA_DEFAULT_ENV),detainer-policy-study)
   BIN   := $(CONDA_PREFIX)/bin
   READY := .make/conda-ready
 else

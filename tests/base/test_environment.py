@@ -41,7 +41,7 @@ def test_lock_holds_nothing_that_pyproject_asked_for_once_and_no_longer_does():
     asked = {
         canonicalize_name(block.split("==")[0])
         for block in blocks
-        if re.search(r"#\s+(?:via\s+)?sanctuary-crime-study", block)
+        if re.search(r"#\s+(?:via\s+)?detainer-policy-study", block)
     }
     assert asked == {canonicalize_name(r.name) for r in declared()}
 
@@ -54,7 +54,7 @@ def test_every_locked_file_has_a_hash_and_no_address():
 
 def test_environment_yml_installs_the_lock_and_pins_nothing_itself():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
-    assert environment["name"] == "sanctuary-crime-study"
+    assert environment["name"] == "detainer-policy-study"
     plain = [d for d in environment["dependencies"] if isinstance(d, str)]
     pip = next(d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
     assert f"python{PROJECT['requires-python']}" in plain

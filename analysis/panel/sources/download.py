@@ -39,7 +39,7 @@ from analysis.panel.sources.raw import Manifest, RawFile, describe, is_borrowed,
 BLOCK = 1 << 16
 PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 HEADERS = {
-    "User-Agent": "sanctuary-crime-study (research; fetches public data files)",
+    "User-Agent": "detainer-policy-study (research; fetches public data files)",
     # Ranges and lengths count bytes on the wire; compressed, they would not be the file's.
     "Accept-Encoding": "identity",
 }
