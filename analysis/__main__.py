@@ -119,7 +119,13 @@ def verify(simulated: Simulated = False) -> None:
 
 @app.command()
 def check(spec: SpecName, simulated: Simulated = False) -> None:
-    """Say in words what a spec would estimate, on how many counties, and what is dropped. Nothing is estimated."""
+    """Say in words what a spec would estimate, on how many counties, and what is dropped.
+
+    Nothing is estimated. A key that is misspelt or that breaks a rule is an error that says where to change it
+    (exit status 1).
+
+    Example: cp analysis/specs/main.toml my_rule.toml, change it, then python -m analysis check my_rule.toml
+    """
     from analysis.design.design import make_design
     from analysis.design.spec import load_spec
     from analysis.design.words import describe
@@ -139,7 +145,12 @@ def run(
     ],
     simulated: Simulated = False,
 ) -> None:
-    """Run a spec: estimates.csv, attrition.csv, the standard figures and a one-page summary, into a folder."""
+    """Run a spec: estimates.csv, attrition.csv, the standard figures and a one-page summary, into a folder.
+
+    Specifications that cannot be estimated stay in estimates.csv with the reason. Exit status 1 if none could be.
+
+    Example: python -m analysis run my_rule.toml --out my_rule/
+    """
     from analysis.base.codebook import load_codebook
     from analysis.design.spec import load_spec
     from analysis.evidence.results import write_results
@@ -172,7 +183,12 @@ def compare(
     right: Annotated[str, typer.Argument(help="The other spec.")],
     simulated: Simulated = False,
 ) -> None:
-    """Show which keys differ between two specs, and how the answers move."""
+    """Show which keys differ between two specs, and how the answers move.
+
+    Specifications of two grids are paired by what they vary; where one spec has no grid, by outcome.
+
+    Example: python -m analysis compare main my_rule.toml
+    """
     from analysis.design.spec import load_spec
     from analysis.evidence.compare import compare as side_by_side
 
@@ -214,7 +230,13 @@ def make(
     simulated: Simulated = False,
     force: Force = False,
 ) -> None:
-    """Make one output and only what it needs."""
+    """Make one output and only what it needs.
+
+    Figures are written as pdf, png, csv (the plotted numbers) and json (what they were made from), tables as csv,
+    Markdown, LaTeX and json. docs/outputs.md lists them all.
+
+    Example: python -m analysis make figure-3
+    """
     from analysis.report.outputs import OUTPUTS, find_output, make_output
 
     study = _study(simulated)
@@ -232,7 +254,12 @@ def make(
 def diff(
     name: Annotated[str, typer.Argument(help="An output such as figure-3.")], simulated: Simulated = False
 ) -> None:
-    """Make an output's numbers anew, beside the committed csv. Exit status 1 if they differ beyond 1e-6."""
+    """Make an output's numbers anew and set them beside the committed csv.
+
+    Exit status 0 if they agree to a relative 1e-6, 1 if they differ.
+
+    Example: python -m analysis diff figure-3
+    """
     from analysis.report.outputs import OUTPUTS, difference, find_output
 
     find_output(name)
@@ -250,7 +277,12 @@ def diff(
 def trace(
     name: Annotated[str, typer.Argument(help="An output such as figure-3.")], simulated: Simulated = False
 ) -> None:
-    """Walk from an output back to the raw files it rests on, and their hashes."""
+    """Walk from an output back to the raw files it rests on, and their hashes.
+
+    Figure or table, then the specs and estimates it reports, the panel, our own compilations, and every raw file.
+
+    Example: python -m analysis trace figure-3
+    """
     from analysis.trace import trace_lines
 
     for line in trace_lines(name, _study(simulated)):
