@@ -39,6 +39,7 @@ MAIN_SPECS = (
     "cross_section_2015",
     "claims",
     "near_nominal",
+    "coverage",
 )
 """The specs of the main job, in the order their results are read: the first stage before any crime."""
 
@@ -214,6 +215,7 @@ class Study:
             "attrition": key,
             "status": made_from_panel,
             "totals": self.panel.digest,
+            "reporting": key,
             "trust": digest_of([key, sha256_of(self.paths.measured_size)]),
             "geometry": self._shapes_digest(),
         }
@@ -232,6 +234,7 @@ class Study:
             attrition=self._attrition,
             status=lambda: status_frame(self.panel),
             totals=self._totals,
+            reporting=self._reporting,
             trust=lambda: self.trust,
             geometry=self._shapes,
             digests=digests,
@@ -251,6 +254,10 @@ class Study:
     def _attrition(self) -> pd.DataFrame:
         _ = self.results
         return pd.read_csv(self.paths.results / "attrition.csv", keep_default_na=False)
+
+    def _reporting(self) -> pd.DataFrame:
+        rows = self.results[self.results["spec"].str.split("/").str[0].eq("coverage")]
+        return rows[rows["estimand"].eq("att")].reset_index(drop=True)
 
     def _movement(self) -> pd.DataFrame:
         from analysis.evidence.headline import movement

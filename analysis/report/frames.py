@@ -158,9 +158,26 @@ TRUST = Frame(
     },
 )
 
+REPORTING = Frame(
+    "reporting",
+    {
+        "comparison": "between or within",
+        "california": "in or out",
+        "weights": "none (every county alike) or population_baseline (every resident alike)",
+        "estimate": "change in coverage, share of residents",
+        "conf_low": "lower interval end",
+        "conf_high": "upper interval end",
+        "pretrend_p": "joint test of the years before adoption",
+        "n_treated": "treated areas",
+        "n_comparison": "comparison areas",
+        "n_states": "states that identify",
+        "precision": "verdict of the interval alone",
+    },
+)
+
 CONTRACTS = {
     frame.name: frame
-    for frame in (MOVEMENT, HEADLINE, FIRST_STAGE, BALANCE, STATUS, ATTRITION, TOTALS, TRUST)
+    for frame in (MOVEMENT, HEADLINE, FIRST_STAGE, BALANCE, STATUS, ATTRITION, TOTALS, TRUST, REPORTING)
 }
 
 

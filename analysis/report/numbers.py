@@ -205,6 +205,7 @@ def make_numbers(context: Context) -> dict[str, Number]:
     _variation_numbers(book, movement_rows(context.get("movement")), context.labels())
     _pretrend_numbers(book, figures.event_frame(event_studies(context.get("estimates"))))
     _trust_numbers(book, context.get("trust"), context.labels())
+    _reporting_numbers(book, context.get("reporting"))
     return book.numbers
 
 
@@ -313,6 +314,22 @@ def _first_stage_numbers(book: _Book, first_stage: pd.DataFrame, labels: Mapping
         mark = "" if r["informative"] else ", not informative"
         sentences.append(f"{head}, {what}: {text} {r['unit']} ({who}{mark}).")
     book.phrase("first_stage", "\n".join(sentences) or "No first stage was estimated.", "table-7")
+
+
+def _reporting_numbers(book: _Book, reporting: pd.DataFrame) -> None:
+    parts = []
+    for r in reporting.to_dict("records"):
+        across = words.COMPARISONS.get(str(r["comparison"]), str(r["comparison"]))
+        california = "" if r["california"] == "in" else ", without California"
+        alike = ", by residents" if r["weights"] == "population_baseline" else ""
+        ends = words.estimate_text(100 * r["estimate"], 100 * r["conf_low"], 100 * r["conf_high"], 1)
+        parts.append(f"{across}{california}{alike} {ends}")
+    text = (
+        f"The change in coverage after adoption is, in percentage points: {'; '.join(parts)}."
+        if parts
+        else ""
+    )
+    book.phrase("reporting", text or "Coverage was not estimated as an outcome.", "table-9")
 
 
 def _trust_numbers(book: _Book, trust: pd.DataFrame, labels: Mapping[str, str]) -> None:

@@ -72,6 +72,7 @@ INGREDIENTS = (
     "status",
     "totals",
     "trust",
+    "reporting",
     "geometry",
 )
 
@@ -88,7 +89,7 @@ class Context:
         specs: spec name to digest.
         panel: the panel.
         estimates: spec name to its estimates, the spec itself first, then its variations.
-        movement, headline, first_stage, balance, attrition, status, totals, trust: frames under the contracts of
+        movement, headline, first_stage, balance, attrition, status, totals, trust, reporting: frames under the contracts of
             `analysis.report.frames`.
         geometry: county shapes (GeoDataFrame).
         digests: ingredient to digest where it is known without loading the ingredient; the rest is computed.
@@ -109,6 +110,7 @@ class Context:
     status: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
     totals: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
     trust: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
+    reporting: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
     geometry: Any = None
     digests: Mapping[str, str] = field(default_factory=dict)
     _loaded: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -584,6 +586,11 @@ def _first_stage(context: Context) -> Table:
 )
 def _trust(context: Context) -> Table:
     return tables.trust_table(context.get("trust"), context.labels())
+
+
+@output("table-9", title="Reporting as an outcome: coverage", uses=["coverage"], needs=("reporting",))
+def _reporting(context: Context) -> Table:
+    return tables.reporting_table(context.get("reporting"))
 
 
 def event_studies(estimates: Mapping[str, Sequence[Estimate]], spec: str = MAIN) -> list[Estimate]:

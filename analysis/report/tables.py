@@ -22,6 +22,7 @@ from analysis.report.frames import (
     BALANCE,
     FIRST_STAGE,
     HEADLINE,
+    REPORTING,
     STATUS,
     TOTALS,
     TRUST,
@@ -499,6 +500,45 @@ def first_stage_table(first_stage: pd.DataFrame, labels: Mapping[str, str] | Non
             "outcomes end in 2014; the adoption year itself counts as treated, about half a year for most areas.",
         ],
     )  # fmt: skip
+
+
+_WEIGHTS = {"none": "every county alike", "population_baseline": "every resident alike"}
+
+
+def reporting_table(reporting: pd.DataFrame) -> Table:
+    """Return what adoption went with in who reports: coverage as an outcome (rule 2)."""
+    f = require(reporting, REPORTING).reset_index(drop=True)
+    records = f.to_dict("records")
+    return _build(
+        "Reporting as an outcome: change in coverage of violent crime excluding rape",
+        f,
+        [
+            (
+                "Comparison",
+                "l",
+                1.3,
+                [words.COMPARISONS.get(str(r["comparison"]), str(r["comparison"])) for r in records],
+            ),
+            ("California", "l", 0.8, f["california"].astype(str)),
+            ("Weights", "l", 1.5, [_WEIGHTS.get(str(r["weights"]), str(r["weights"])) for r in records]),
+            ("Change, points", "r", 1.0, [words.number(100 * r["estimate"], 1, sign=True) for r in records]),
+            (
+                "Interval",
+                "r",
+                1.3,
+                [words.interval(100 * r["conf_low"], 100 * r["conf_high"], 1) for r in records],
+            ),
+            ("Leads p", "r", 0.8, [words.number(r["pretrend_p"], 3) for r in records]),
+            ("Treated", "r", 0.7, map(words.count, f["n_treated"])),
+            ("Compared", "r", 0.8, map(words.count, f["n_comparison"])),
+            ("States", "r", 0.6, map(words.count, f["n_states"])),
+            ("Interval alone", "l", 1.4, f["precision"].astype(str)),
+        ],
+        [
+            "Percentage points of residents policed by an agency that reports. Areas are in whatever their coverage; full "
+            "limits, group-time effects, errors clustered by state.",
+        ],
+    )
 
 
 def trust_table(trust: pd.DataFrame, labels: Mapping[str, str] | None = None) -> Table:

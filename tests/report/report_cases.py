@@ -235,6 +235,15 @@ def totals(first=2005, last=2019):
     return pd.DataFrame(rows)
 
 
+def reporting():
+    """Invented estimates of coverage as an outcome."""
+    row = {
+        "comparison": "between", "california": "in", "weights": "none", "estimate": -0.02, "conf_low": -0.05, "conf_high": 0.01,
+        "pretrend_p": 0.4, "n_treated": 40, "n_comparison": 700, "n_states": 9, "precision": "inconclusive",
+    }  # fmt: skip
+    return pd.DataFrame([row, row | {"comparison": "within", "weights": "population_baseline"}])
+
+
 def trust(seed=11):
     """Invented coverage on simulated panels beside invented estimates."""
     rng = np.random.default_rng(seed)
@@ -324,6 +333,7 @@ def context(root, *, simulated=False, **changes):
         "status": status(table),
         "totals": totals(),
         "trust": trust(),
+        "reporting": reporting(),
         "geometry": shapes(table),
         "digests": {"estimates": "invented"},
     }
