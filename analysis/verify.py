@@ -114,8 +114,8 @@ def _manifest(paths: Paths) -> str:
 
 
 def _compilations(paths: Paths) -> str:
+    from analysis.base.fips import load_fips_changes
     from analysis.panel.sources import policy
-    from analysis.panel.sources.geography import load_fips_changes
 
     events = sum(
         len(read(paths.compiled_policy))

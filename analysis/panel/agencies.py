@@ -26,19 +26,6 @@ from analysis.base.errors import TableError
 PER = 100_000
 """Rates are per this many residents."""
 
-COUNTS = (
-    "murder",
-    "rape_legacy",
-    "rape_revised",
-    "robbery",
-    "aggravated_assault",
-    "burglary",
-    "larceny",
-    "motor_vehicle_theft",
-    "arson",
-    "violent",
-    "property",
-)
 MEASURES = (
     "murder",
     "rape_legacy",
@@ -54,6 +41,9 @@ MEASURES = (
     "property",
     "total",
 )
+DERIVED = ("violent_ex_rape", "total")
+COUNTS = tuple(measure for measure in MEASURES if measure not in DERIVED)
+"""What the FBI prints; the rest is added up here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,9 +207,7 @@ def inference_words(inference: Any) -> str:
 LEADS_REJECT = 0.05
 """Joint p-value below which years before adoption speak against a comparison; marked with a dagger."""
 
-DAGGER_NOTE = (
-    "† Before adoption the two groups were already moving apart (joint test of the leads, p < 0.05)."
-)
+DAGGER_NOTE = "† The years before adoption differ from zero jointly (p < 0.05): a warning about the comparison, not a proof."
 
 
 def leads_reject(row: Mapping[Any, Any]) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.estimation.matching.nearest import Matches
+from analysis.estimation.matching.nearest import Matches, pairs_of_sets
 from analysis.estimation.matching.variance import Difference, matched_difference
 
 Array = NDArray[np.float64]
@@ -59,21 +59,10 @@ def set_matches(sets: NDArray[np.intp], treated: NDArray[np.bool_]) -> Matches:
         >>> m.comparison.tolist(), m.share.tolist(), m.dropped.tolist()
         ([1, 2], [0.5, 0.5], [3])
     """
-    rows, pool = np.flatnonzero(treated), np.flatnonzero(~treated & (sets >= 0))
-    pool = pool[np.argsort(sets[pool], kind="stable")]
-    start = np.searchsorted(sets[pool], sets[rows], side="left")
-    count = np.where(sets[rows] >= 0, np.searchsorted(sets[pool], sets[rows], side="right") - start, 0)
-    if not count.any():
+    one, other, share, dropped = pairs_of_sets(sets, treated)
+    if not len(one):
         raise ValueError("no set holds a treated and a comparison row")
-    at = np.repeat(np.arange(len(rows)), count)
-    within = np.arange(len(at)) - np.repeat(np.cumsum(count) - count, count)
-    return Matches(
-        rows[at],
-        pool[start[at] + within],
-        1.0 / count[at],
-        np.full(len(at), np.nan),
-        rows[count == 0],
-    )
+    return Matches(one, other, share, np.full(len(one), np.nan), dropped)
 
 
 def average_effect(

@@ -140,3 +140,28 @@ def _without_replacement(
         taken[turn, choice], kept[turn] = True, True
         free[:, choice] = np.inf
     return taken, kept
+
+
+def pairs_of_sets(sets: Index, treated: NDArray[np.bool_]) -> tuple[Index, Index, Array, Index]:
+    """Return sets as pairs: each treated row with every comparison row of its set, in equal shares.
+
+    Args:
+        sets: (n,) code of the row's set; negative for a row in none.
+        treated: (n,) bool.
+
+    Returns:
+        Treated rows, comparison rows and shares, (pairs,) each, sorted by treated row and then by comparison row; and the
+        treated rows in no set, or in one without a comparison row.
+
+    Example:
+        >>> one, other, share, dropped = pairs_of_sets(np.array([0, 0, 0, -1]), np.array([True, False, False, True]))
+        >>> other.tolist(), share.tolist(), dropped.tolist()
+        ([1, 2], [0.5, 0.5], [3])
+    """
+    rows, pool = np.flatnonzero(treated), np.flatnonzero(~treated & (sets >= 0))
+    pool = pool[np.argsort(sets[pool], kind="stable")]
+    start = np.searchsorted(sets[pool], sets[rows], side="left")
+    count = np.where(sets[rows] >= 0, np.searchsorted(sets[pool], sets[rows], side="right") - start, 0)
+    at = np.repeat(np.arange(len(rows)), count)
+    within = np.arange(len(at)) - np.repeat(np.cumsum(count) - count, count)
+    return rows[at], pool[start[at] + within], 1.0 / count[at], rows[count == 0]

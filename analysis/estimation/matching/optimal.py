@@ -19,7 +19,7 @@ from scipy.sparse import bmat, coo_matrix, csr_matrix, identity
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from analysis.estimation.matching.distances import squared_distances
-from analysis.estimation.matching.nearest import Matches
+from analysis.estimation.matching.nearest import Matches, pairs_of_sets
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -244,15 +244,8 @@ def matches_of_sets(sets: Index, treated: NDArray[np.bool_], coordinates: Array)
         >>> m.share.tolist(), m.dropped.tolist()
         ([0.5, 0.5], [3])
     """
-    rows, pool = np.flatnonzero(treated & (sets >= 0)), np.flatnonzero(~treated & (sets >= 0))
-    pool = pool[np.argsort(sets[pool], kind="stable")]
-    first = np.searchsorted(sets[pool], sets[rows], side="left")
-    count = np.searchsorted(sets[pool], sets[rows], side="right") - first
-    one = np.repeat(rows, count)
-    within = np.arange(len(one)) - np.repeat(np.cumsum(count) - count, count)
-    other = pool[np.repeat(first, count) + within]
-    dropped = np.setdiff1d(np.flatnonzero(treated), one)
-    return _matches(coordinates, one, other, 1.0 / np.repeat(count, count), dropped)
+    one, other, share, dropped = pairs_of_sets(sets, treated)
+    return _matches(coordinates, one, other, share, dropped)
 
 
 def set_weights(sets: Index, treated: NDArray[np.bool_], estimand: Estimand = "att") -> Array:

@@ -25,16 +25,15 @@ from analysis.panel.sources.fbi_sheet import (
     blank,
     check_title,
     clean,
-    csv_rows,
     find_header,
     offence_columns,
     read_notes,
+    read_yearly,
     says_not_comparable,
     split_digits,
     state_code,
     texts,
     to_numbers,
-    workbook_rows,
 )
 
 if TYPE_CHECKING:
@@ -256,15 +255,10 @@ def read_metro(raw: RawFiles, years: Iterable[int] = METRO_YEARS) -> pd.DataFram
     Raises:
         SourceError: a file is missing, damaged or another one, or a year has no file.
     """
-    tables = []
-    for year in sorted(set(years)):
-        path = f"fbi/table6_metro/MSA{year}.csv"
-        if path not in raw.family("fbi_table6_metro"):
-            raise SourceError(
-                f"no Table 6 of {year} is listed", f"{path} in fbi_table6_metro", "the manifest"
-            )
-        tables.append(parse_table6(csv_rows(raw.path(path)), year, path))
-    return validate(pd.concat(tables, ignore_index=True), "metro")
+    table = read_yearly(
+        raw, "fbi_table6_metro", "Table 6", "fbi/table6_metro/MSA{year}.csv", years, parse_table6
+    )
+    return validate(table, "metro")
 
 
 # --- Table 11 ---------------------------------------------------------------------------------
@@ -379,10 +373,7 @@ def read_other_agencies(raw: RawFiles, years: Iterable[int] = OTHER_YEARS) -> pd
     Raises:
         SourceError: a file is missing, damaged or another one, or a year has no file.
     """
-    tables = []
-    for year in sorted(set(years)):
-        path = f"fbi/table11/table11_{year}.xls"
-        if path not in raw.family("fbi_table11"):
-            raise SourceError(f"no Table 11 of {year} is listed", f"{path} in fbi_table11", "the manifest")
-        tables.append(parse_table11(workbook_rows(raw.path(path)), year, path))
-    return validate(pd.concat(tables, ignore_index=True), "other_agencies")
+    table = read_yearly(
+        raw, "fbi_table11", "Table 11", "fbi/table11/table11_{year}.xls", years, parse_table11
+    )
+    return validate(table, "other_agencies")

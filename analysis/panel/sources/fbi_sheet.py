@@ -9,16 +9,19 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.base.errors import SourceError, TableError
+
+if TYPE_CHECKING:
+    from analysis.panel.sources.raw import RawFiles
 
 Row = Sequence[Any]
 Rows = Sequence[Row]
@@ -430,3 +433,36 @@ def _number(cell: Any, column: str, row: int, where: str) -> float:
 def texts(values: Iterable[str | None]) -> pd.api.extensions.ExtensionArray:
     """Return texts as pandas' string type, missing where None, also when all are missing."""
     return pd.array(list(values), dtype="str")
+
+
+def read_yearly(
+    raw: RawFiles,
+    family: str,
+    table: str,
+    name: str,
+    years: Iterable[int],
+    parse: Callable[[Rows, int, str], pd.DataFrame],
+) -> pd.DataFrame:
+    """Return the sheets of some years, one file each, under one another.
+
+    Args:
+        raw: the folder of raw files.
+        family: family of the manifest the files must stand in.
+        table: the table's name, for messages.
+        name: relative path with ``{year}`` in it; a csv or a workbook by its ending.
+        years: editions.
+        parse: from rows, year and path to a tidy table.
+
+    Raises:
+        SourceError: a file is missing, damaged or another one, or a year has no file.
+    """
+    tables = []
+    for year in sorted(set(years)):
+        path = name.format(year=year)
+        if path not in raw.family(family):
+            raise SourceError(
+                f"no {table} of {year} is listed", f"{path} in the family {family}", "the manifest"
+            )
+        rows = csv_rows if path.endswith(".csv") else workbook_rows
+        tables.append(parse(rows(raw.path(path)), year, path))
+    return pd.concat(tables, ignore_index=True)

@@ -31,12 +31,12 @@ from analysis.panel.sources.fbi_sheet import (
     find_header,
     offence_columns,
     read_notes,
+    read_yearly,
     says_not_comparable,
     split_digits,
     state_code,
     texts,
     to_numbers,
-    workbook_rows,
 )
 
 if TYPE_CHECKING:
@@ -204,15 +204,8 @@ def read_state_totals(raw: RawFiles, years: Iterable[int] = YEARS) -> pd.DataFra
     Raises:
         SourceError: a file is missing, damaged or another one, or a year has no file.
     """
-    tables = []
-    for year in sorted(set(years)):
-        path = f"fbi/table5/{year}.xls"
-        if path not in raw.family("fbi_table5"):
-            raise SourceError(
-                f"no Table 5 of {year} is listed", f"{path} in the family fbi_table5", "the manifest"
-            )
-        tables.append(parse_table5(workbook_rows(raw.path(path)), year, path))
-    return validate(pd.concat(tables, ignore_index=True), "state_totals")
+    table = read_yearly(raw, "fbi_table5", "Table 5", "fbi/table5/{year}.xls", years, parse_table5)
+    return validate(table, "state_totals")
 
 
 # --- the file of estimates ------------------------------------------------------------------------------
