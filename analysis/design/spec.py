@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from dataclasses import replace as with_fields
 from itertools import product
@@ -23,28 +23,23 @@ from analysis.base.codebook import load_codebook
 from analysis.base.errors import ProtocolError, SpecError, nearest
 from analysis.base.paths import Paths
 from analysis.base.provenance import digest_of, sha256_of
-from analysis.design.treatment import DEFINITIONS, carries, definition_of, is_descriptive
-
-FIRST_YEAR, LAST_YEAR = 2005, 2019
-MAIN_WINDOW = (2010, 2017)
-RAPE_BREAK = 2013
-NEW_YORK_CITY = "36998"
-NEW_YORK_CITY_COUNTIES = frozenset({"36005", "36047", "36061", "36081", "36085"})
-URBAN_CLASSES = (
-    "large_central_metro",
-    "large_fringe_metro",
-    "medium_metro",
-    "small_metro",
-    "micropolitan",
-    "noncore",
+from analysis.design.estimators import ESTIMATORS
+from analysis.design.keys import (
+    INDEPENDENT,
+    OPTIONAL_SECTIONS,
+    SECTIONS,
+    TOP,
+    UNORDERED,
+    Key,
+    choice,
+    is_csv,
+    plain_value,
+    read_value,
+    show,
+    toml,
 )
-BUILDS = ("policed", "county_population", "county_agencies")
-OFFENCE_SCALES = ("rate_100k", "rate_10k", "log_rate", "count")
-DIRECT_SCALE = "as_measured"
-CONTROL_POLICIES = ("secure_communities", "agreement_287g")
-# Measures whose total holds rape, and so the break in its definition.
-HOLDS_RAPE = frozenset({"violent", "total"})
-
+from analysis.design.rules import check, notes
+from analysis.design.treatment import is_descriptive
 
 # ----------------------------------------------------------------------------------------------------
 # The record
@@ -71,13 +66,15 @@ class OutcomeSection:
 
 @dataclass(frozen=True, slots=True)
 class TreatmentSection:
-    """``[treatment]``: whose policy counts, from when, and against whom."""
+    """``[treatment]``: whose policy counts, from when, and against whom; ``status_year``, of a cross-section alone, the
+    year whose status counts where it is not the outcome's."""
 
     definition: str
     onset: str
     upper_bound_dates: str
     anticipation: int
     comparison: str
+    status_year: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +124,24 @@ class EstimatorSection:
     caliper: float | None = None
     exact: tuple[str, ...] | None = None
     bias_adjust: bool | None = None
+    calipers: tuple[tuple[str, float], ...] | None = None
+    order: str | None = None
+    estimand: str | None = None
+    trim: str | None = None
+    regression_adjust: bool | None = None
+    short: str | None = None
+    max_controls: int | None = None
+    loss: str | None = None
+    population: int | None = None
+    generations: int | None = None
+    tolerance: float | None = None
+    fine: tuple[str, ...] | None = None
+    bins: str | None = None
+    cut_points: tuple[tuple[str, tuple[float, ...]], ...] | None = None
+    classes: int | None = None
+    moments: int | None = None
+    match_on: tuple[str, ...] | None = None
+    lag_years: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,16 +208,16 @@ class Spec:
         for section in SECTIONS:
             part = getattr(self, section)
             plain[section] = {
-                f.name: _plain(getattr(part, f.name))
+                f.name: plain_value(getattr(part, f.name))
                 for f in fields(part)
                 if getattr(part, f.name) is not None
             }
         if self.vary:
-            plain["vary"] = {key: _plain(values) for key, values in self.vary}
+            plain["vary"] = {key: plain_value(values) for key, values in self.vary}
         if self.also:
             plain["also"] = [
                 {"name": one.name, "crossed_with": list(one.crossed_with)}
-                | {key: _plain(value) for key, value in one.changes}
+                | {key: plain_value(value) for key, value in one.changes}
                 for one in self.also
             ]
         return plain
@@ -258,13 +273,16 @@ class Spec:
     def carries_verdict(self) -> bool:
         """Whether the inference may carry a verdict: state-level only (protocol rule 12), never a list of
         2025."""
-        by_state = self.inference.vcov != "abadie_imbens" and self.inference.by == "state"
+        by_state = self.inference.vcov not in INDEPENDENT and self.inference.by in (
+            "state",
+            "pair_and_state",
+        )
         return by_state and not is_descriptive(self.treatment.definition)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the protocol wants said beside every number of this spec."""
-        return tuple(_notes(self))
+        return tuple(notes(self))
 
     def replace(self, changes: Mapping[str, Any]) -> Spec:
         """Return the spec with some keys changed, checked again in full.
@@ -415,301 +433,6 @@ def parse_spec(text: str, where: str = "the spec", folder: str | Path = "") -> S
     return _build(values, where, str(folder), vary=vary, also=also, plain_name=True)
 
 
-def is_csv(definition: str) -> bool:
-    """Return whether a treatment definition is a file of the user's own."""
-    return definition.endswith(".csv")
-
-
-def show(value: Any) -> str:
-    """Return a value of a spec as people read it.
-
-    Example:
-        >>> show([2010, 2017]), show([]), show(True), show(None)
-        ('2010, 2017', 'none', 'true', '(none)')
-    """
-    if value is None:
-        return "(none)"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Mapping):
-        return "; ".join(f"{key} = {show(v)}" for key, v in value.items())
-    if isinstance(value, (list, tuple)):
-        return ", ".join(show(v) for v in value) or "none"
-    return str(value)
-
-
-# ----------------------------------------------------------------------------------------------------
-# Reading one value
-# ----------------------------------------------------------------------------------------------------
-
-
-class _Wrong(Exception):
-    """A value is not what its key takes; carries what was found where the value alone does not say it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Key:
-    wanted: str
-    read: Callable[[Any], Any]
-    default: Any = ...
-
-    @property
-    def required(self) -> bool:
-        return self.default is ...
-
-
-def _choice(*options: str, default: Any = ...) -> _Key:
-    def read(value: Any) -> str:
-        if value not in options:
-            raise _Wrong(nearest(value, options) if isinstance(value, str) else "")
-        return str(value)
-
-    return _Key(options[0] if len(options) == 1 else f"one of {', '.join(options)}", read, default)
-
-
-def _whole(low: int, high: int, wanted: str, default: Any = ...) -> _Key:
-    def read(value: Any) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise _Wrong
-        return value
-
-    return _Key(wanted, read, default)
-
-
-def _number(low: float, high: float, wanted: str, default: Any = ..., open_ends: bool = False) -> _Key:
-    def read(value: Any) -> float:
-        if not isinstance(value, (int, float)) or isinstance(value, bool):
-            raise _Wrong
-        inside = low < value < high if open_ends else low <= value <= high
-        if not inside:
-            raise _Wrong
-        return float(value)
-
-    return _Key(wanted, read, default)
-
-
-def _flag(default: Any = ...) -> _Key:
-    def read(value: Any) -> bool:
-        if not isinstance(value, bool):
-            raise _Wrong
-        return value
-
-    return _Key("true or false", read, default)
-
-
-def _text(wanted: str, pattern: str = r".*\S.*") -> _Key:
-    def read(value: Any) -> str:
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
-            raise _Wrong
-        return value
-
-    return _Key(wanted, read)
-
-
-def _list(wanted: str, one: Callable[[Any], Any], default: Any = ()) -> _Key:
-    def read(value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, (list, tuple)):
-            raise _Wrong
-        items = tuple(one(item) for item in value)
-        repeated = sorted({item for item in items if items.count(item) > 1})
-        if repeated:
-            raise _Wrong(f" holds {show(repeated)} twice")
-        return items
-
-    return _Key(wanted, read, default)
-
-
-def _one_of(options: Sequence[str]) -> Callable[[Any], str]:
-    def one(item: Any) -> str:
-        if item not in options:
-            raise _Wrong(f" holds {item!r}{nearest(item, options) if isinstance(item, str) else ''}")
-        return str(item)
-
-    return one
-
-
-def _state(item: Any) -> str:
-    if not isinstance(item, str) or not re.fullmatch("[A-Z]{2}", item):
-        raise _Wrong(f" holds {item!r}")
-    return item
-
-
-def _fips(item: Any) -> str:
-    if isinstance(item, int) and not isinstance(item, bool):
-        raise _Wrong(f" holds {item}, a number")
-    if not isinstance(item, str) or not re.fullmatch("[0-9]{5}", item):
-        raise _Wrong(f" holds {item!r}")
-    if item in NEW_YORK_CITY_COUNTIES:
-        raise _Wrong(f' holds "{item}", a county of New York City, which is one area here, "{NEW_YORK_CITY}"')
-    return item
-
-
-def _year(item: Any) -> int:
-    if not isinstance(item, int) or isinstance(item, bool) or not FIRST_YEAR <= item <= LAST_YEAR:
-        raise _Wrong(f" holds {item!r}")
-    return item
-
-
-def _years(value: Any) -> tuple[int, int]:
-    if not isinstance(value, (list, tuple)) or len(value) != 2:
-        raise _Wrong
-    first, last = _year(value[0]), _year(value[1])
-    if first >= last:
-        raise _Wrong
-    return first, last
-
-
-def _measure(value: Any) -> str:
-    measures = load_codebook().measures
-    if value not in measures:
-        raise _Wrong(nearest(value, measures) if isinstance(value, str) else "")
-    return str(value)
-
-
-def _definition(value: Any) -> str:
-    if not isinstance(value, str):
-        raise _Wrong
-    if not is_csv(value) and value not in DEFINITIONS:
-        raise _Wrong(nearest(value, DEFINITIONS))
-    return value
-
-
-_YEAR_WORDS = f"between {FIRST_YEAR} and {LAST_YEAR}"
-
-TOP: dict[str, _Key] = {
-    "name": _text("a name of letters, digits, - and _", r"[A-Za-z0-9][A-Za-z0-9_-]*"),
-    "title": _text("one line of text"),
-    "status": _choice("declared", "added"),
-}
-
-SECTIONS: dict[str, dict[str, _Key]] = {
-    "design": {
-        "kind": _choice("panel", "cross_section", default="panel"),
-        "year": _whole(FIRST_YEAR, LAST_YEAR, f"a year {_YEAR_WORDS}", default=None),
-    },
-    "outcome": {
-        "measure": _Key("a measure of data/codebook.toml", _measure),
-        "scale": _choice(*OFFENCE_SCALES, DIRECT_SCALE),
-        "build": _choice(*BUILDS, "none", default=None),
-    },
-    "treatment": {
-        "definition": _Key("a definition of the study, or the path of a csv", _definition),
-        "onset": _choice("first_full_year", "adoption_year"),
-        "upper_bound_dates": _choice("as_dated", "one_year_earlier", default="as_dated"),
-        "anticipation": _whole(0, 5, "a number of years from 0 to 5", default=0),
-        "comparison": _choice("not_yet_treated", "never_treated"),
-    },
-    "sample": {
-        "years": _Key(f"[first, last], both {_YEAR_WORDS}, first before last", _years, None),
-        "drop_years": _list(f"a list of years {_YEAR_WORDS}", _year),
-        "min_population": _whole(0, 20_000_000, "a number of residents"),
-        "min_coverage": _number(0.0, 1.0, "a share in [0, 1]"),
-        "balance": _choice("every_year", "all_but_two", "none", default=None),
-        "constant_agencies": _flag(default=False),
-        "keep_states": _list('a list of postal codes, ["CA", "OR"]', _state),
-        "drop_states": _list('a list of postal codes, ["CA", "OR"]', _state),
-        "drop_counties": _list('FIPS codes as quoted text of five digits, ["06037"]', _fips),
-        "urban_classes": _list(f"a list of {', '.join(URBAN_CLASSES)}", _one_of(URBAN_CLASSES)),
-    },
-    "covariates": {
-        "names": _list("a list of covariates of data/codebook.toml", str),
-        "vintage": _text("a vintage of data/codebook.toml, such as 2006_2010"),
-    },
-    "controls": {
-        "policies": _list(f"a list of {', '.join(CONTROL_POLICIES)}", _one_of(CONTROL_POLICIES)),
-    },
-    "estimator": {},
-    "inference": {
-        "vcov": _choice("cluster", "abadie_imbens", "wild_bootstrap"),
-        "by": _choice("state", "county", "none"),
-        "level": _number(0.5, 1.0, "a share between 0.5 and 1, such as 0.95", open_ends=True),
-        "draws": _whole(0, 1_000_000, "a whole number of draws, 0 for none"),
-        "seed": _whole(0, 2**32 - 1, "a whole number from 0"),
-    },
-}
-OPTIONAL_SECTIONS = frozenset({"design", "covariates", "controls"})
-# Lists whose order says nothing.
-UNORDERED = (
-    ("sample", "drop_years"),
-    ("sample", "keep_states"),
-    ("sample", "drop_states"),
-    ("sample", "drop_counties"),
-    ("sample", "urban_classes"),
-    ("covariates", "names"),
-    ("controls", "policies"),
-    ("estimator", "exact"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class EstimatorRules:
-    """What one estimator can honour (protocol rule 11).
-
-    Args:
-        kind: the kind of design it takes.
-        keys: its keys of ``[estimator]`` beside ``name``; every one is required.
-        vcov: the variances it can give.
-        comparisons: the comparison groups it can keep to.
-        refuses: key of another section to the reason it cannot be honoured, when it is set.
-        needs_covariates: whether it is nothing without covariates.
-    """
-
-    kind: str
-    keys: Mapping[str, _Key]
-    vcov: tuple[str, ...]
-    comparisons: tuple[str, ...]
-    refuses: Mapping[str, str]
-    needs_covariates: bool = False
-
-
-_WEIGHTS = _choice("population_baseline", "none")
-
-ESTIMATORS: dict[str, EstimatorRules] = {
-    "matched_difference": EstimatorRules(
-        kind="cross_section",
-        keys={
-            "distance": _choice("mahalanobis", "propensity"),
-            "neighbours": _whole(1, 50, "a number of neighbours from 1 to 50"),
-            "replacement": _flag(),
-            "caliper": _number(0.0, 100.0, "a distance in standard deviations, 0 for none"),
-            "exact": _list(
-                "a list of urban_class, state, division", _one_of(("urban_class", "state", "division"))
-            ),
-            "bias_adjust": _flag(),
-            "weights": _WEIGHTS,
-        },
-        vcov=("abadie_imbens", "cluster"),
-        comparisons=("not_yet_treated", "never_treated"),
-        refuses={
-            "controls.policies": "a cross-section holds no time-varying policy constant",
-            "treatment.anticipation": "a cross-section has no years before adoption",
-        },
-        needs_covariates=True,
-    ),
-    "two_way": EstimatorRules(
-        kind="panel",
-        keys={"effects": _choice("county_year", "state_by_year"), "weights": _WEIGHTS},
-        vcov=("cluster", "wild_bootstrap"),
-        comparisons=("not_yet_treated",),
-        refuses={
-            "covariates.names": "covariates fixed in time are absorbed by county effects",
-            "treatment.anticipation": "one coefficient for all years after adoption leaves no year out",
-        },
-    ),
-    "group_time_att": EstimatorRules(
-        kind="panel",
-        keys={
-            "method": _choice("doubly_robust", "outcome_regression", "inverse_weighting"),
-            "within": _choice("none", "state"),
-            "weights": _WEIGHTS,
-        },
-        vcov=("cluster",),
-        comparisons=("not_yet_treated", "never_treated"),
-        refuses={},
-    ),
-}
-
-
 # ----------------------------------------------------------------------------------------------------
 # Building and checking a whole spec
 # ----------------------------------------------------------------------------------------------------
@@ -733,7 +456,7 @@ def _build(
         if key not in values:
             raise SpecError(f"{key} is missing", rule.wanted, where)
         read_name = key == "name" and not plain_name
-        top[key] = str(values[key]) if read_name else _read(key, values[key], rule, where)
+        top[key] = str(values[key]) if read_name else read_value(key, values[key], rule, where)
     parts = {}
     for section, keys in SECTIONS.items():
         given = values.get(section, {} if section in OPTIONAL_SECTIONS else None)
@@ -746,7 +469,7 @@ def _build(
         if section == "covariates" and not given.get("names"):
             if given.get("vintage", "none") != "none":
                 raise SpecError(
-                    f"covariates.vintage = {_toml(given['vintage'])} without covariates",
+                    f"covariates.vintage = {toml(given['vintage'])} without covariates",
                     "covariates.names to hold some, or no vintage",
                     where,
                 )
@@ -770,15 +493,15 @@ def _build(
         where=where,
         folder=folder,
     )
-    _check(spec)
+    check(spec)
     return spec
 
 
-def _estimator_keys(given: Mapping[str, Any], where: str) -> dict[str, _Key]:
-    name = _choice(*ESTIMATORS)
+def _estimator_keys(given: Mapping[str, Any], where: str) -> dict[str, Key]:
+    name = choice(*ESTIMATORS)
     if "name" not in given:
         raise SpecError("estimator.name is missing", name.wanted, where)
-    chosen = _read("estimator.name", given["name"], name, where)
+    chosen = read_value("estimator.name", given["name"], name, where)
     rules = ESTIMATORS[chosen]
     for key in given:
         if key != "name" and key not in rules.keys:
@@ -794,7 +517,7 @@ def _estimator_keys(given: Mapping[str, Any], where: str) -> dict[str, _Key]:
 
 
 def _read_section(
-    section: str, given: Mapping[str, Any], keys: Mapping[str, _Key], where: str
+    section: str, given: Mapping[str, Any], keys: Mapping[str, Key], where: str
 ) -> dict[str, Any]:
     for key in given:
         if key not in keys:
@@ -804,279 +527,12 @@ def _read_section(
     read = {}
     for key, rule in keys.items():
         if key in given:
-            read[key] = _read(f"{section}.{key}", given[key], rule, where)
+            read[key] = read_value(f"{section}.{key}", given[key], rule, where)
         elif rule.required:
             raise SpecError(f"{section}.{key} is missing", rule.wanted, where)
         else:
             read[key] = rule.default
     return read
-
-
-def _read(key: str, value: Any, rule: _Key, where: str) -> Any:
-    try:
-        return rule.read(value)
-    except _Wrong as wrong:
-        said = str(wrong)
-        shown = _toml(value)
-        found = f"{key}{said}" if said.startswith(" holds") else f"{key} = {shown}{said}"
-        raise SpecError(found, rule.wanted, where) from None
-
-
-def _check(spec: Spec) -> None:
-    _check_kind(spec)
-    _check_outcome(spec)
-    _check_sample(spec)
-    _check_covariates(spec)
-    _check_estimator(spec)
-    _check_inference(spec)
-    _check_definition(spec)
-    _check_rape(spec)
-
-
-def _check_kind(spec: Spec) -> None:
-    if spec.design.kind == "panel":
-        if spec.design.year is not None:
-            raise SpecError(
-                f"design.year = {spec.design.year} in a panel", "sample.years instead", spec.where
-            )
-        for key in ("years", "balance"):
-            if getattr(spec.sample, key) is None:
-                raise SpecError(f"sample.{key} is missing", SECTIONS["sample"][key].wanted, spec.where)
-        return
-    if spec.design.year is None:
-        raise SpecError("design.year is missing", SECTIONS["design"]["year"].wanted, spec.where)
-    for key in ("years", "balance", "drop_years"):
-        value = getattr(spec.sample, key)
-        if value:
-            raise SpecError(
-                f"sample.{key} = {_toml(_plain(value))} in a cross-section", "design.year alone", spec.where
-            )
-
-
-def _check_outcome(spec: Spec) -> None:
-    measure = load_codebook().measures[spec.outcome.measure]
-    if measure.kind == "direct":
-        if spec.outcome.scale != DIRECT_SCALE:
-            raise SpecError(
-                f'outcome.scale = "{spec.outcome.scale}" for {measure.name}, which is {measure.unit}',
-                f'"{DIRECT_SCALE}"',
-                spec.where,
-            )
-        if spec.outcome.build != "none":
-            raise SpecError(
-                f'outcome.build = "{spec.outcome.build}" for {measure.name}, which is no rate of offences',
-                '"none"',
-                spec.where,
-            )
-        if spec.sample.min_coverage > 0:
-            raise SpecError(
-                f"sample.min_coverage = {spec.sample.min_coverage:g} for {measure.name}, "
-                "which has no coverage",
-                "0.0",
-                spec.where,
-            )
-    else:
-        if spec.outcome.scale == DIRECT_SCALE:
-            raise SpecError(
-                f'outcome.scale = "{DIRECT_SCALE}" for {measure.name}, a count of offences',
-                f"one of {', '.join(OFFENCE_SCALES)}",
-                spec.where,
-            )
-        if spec.outcome.build == "none":
-            raise SpecError(
-                f'outcome.build = "none" for {measure.name}, a count of offences',
-                f"one of {', '.join(BUILDS)}",
-                spec.where,
-            )
-    if measure.years is not None and not measure.name.startswith("rape_"):
-        first, last = measure.years
-        if spec.years[0] < first or spec.years[-1] > last:
-            raise SpecError(
-                f"{measure.name} in {_span(spec)}",
-                f"years within {first}-{last}, where it is measured",
-                spec.where,
-            )
-
-
-def _check_sample(spec: Spec) -> None:
-    sample = spec.sample
-    both = sorted(set(sample.keep_states) & set(sample.drop_states))
-    if both:
-        raise SpecError(
-            f"{show(both)} stands in sample.keep_states and in sample.drop_states",
-            "one of the two",
-            spec.where,
-        )
-    if sample.years is not None:
-        outside = [year for year in sample.drop_years if not sample.years[0] < year < sample.years[1]]
-        if outside:
-            raise SpecError(
-                f"sample.drop_years holds {show(outside)}",
-                f"years inside the window {sample.years[0]}-{sample.years[1]}, not its ends",
-                spec.where,
-            )
-
-
-def _check_covariates(spec: Spec) -> None:
-    codebook = load_codebook()
-    for name in spec.covariates.names:
-        if name not in codebook.covariates:
-            raise SpecError(
-                f"covariates.names holds '{name}'{nearest(name, codebook.covariates)}",
-                f"one of {', '.join(codebook.covariates)}",
-                spec.where,
-            )
-        vintages = codebook.covariates[name]
-        if spec.covariates.vintage not in vintages:
-            raise SpecError(
-                f'covariates.vintage = "{spec.covariates.vintage}", in which there is no {name}',
-                f"for {name} one of {', '.join(vintages)}",
-                spec.where,
-            )
-
-
-def _check_estimator(spec: Spec) -> None:
-    name, rules = spec.estimator.name, ESTIMATORS[spec.estimator.name]
-    if spec.design.kind != rules.kind:
-        raise ProtocolError(
-            f'rule 11: {name} cannot honour design.kind = "{spec.design.kind}"', f'"{rules.kind}"', spec.where
-        )
-    if spec.treatment.comparison not in rules.comparisons:
-        raise ProtocolError(
-            f'rule 11: {name} cannot honour treatment.comparison = "{spec.treatment.comparison}": '
-            "it compares each county with all others",
-            " or ".join(f'"{c}"' for c in rules.comparisons),
-            spec.where,
-        )
-    for key, reason in rules.refuses.items():
-        section, part = key.split(".")
-        value = getattr(getattr(spec, section), part)
-        if value:
-            raise ProtocolError(
-                f"rule 11: {name} cannot honour {key} = {_toml(_plain(value))}: {reason}",
-                "[]" if isinstance(value, tuple) else "0",
-                spec.where,
-            )
-    if rules.needs_covariates and not spec.covariates.names:
-        raise SpecError(f"covariates.names = [] for {name}", "at least one covariate to match on", spec.where)
-
-
-def _check_inference(spec: Spec) -> None:
-    inference, rules = spec.inference, ESTIMATORS[spec.estimator.name]
-    if inference.vcov not in rules.vcov:
-        raise ProtocolError(
-            f'rule 11: {spec.estimator.name} cannot honour inference.vcov = "{inference.vcov}"',
-            " or ".join(f'"{v}"' for v in rules.vcov),
-            spec.where,
-        )
-    clustered = inference.vcov != "abadie_imbens"
-    if clustered == (inference.by == "none"):
-        raise SpecError(
-            f'inference.by = "{inference.by}" with vcov = "{inference.vcov}"',
-            '"state" or "county"' if clustered else '"none": that error takes counties as independent',
-            spec.where,
-        )
-    if inference.vcov == "wild_bootstrap" and inference.by == "county" and spec.within == "state":
-        raise SpecError(
-            'inference.by = "county" with a wild bootstrap under state-by-year effects, which cross counties',
-            '"state"',
-            spec.where,
-        )
-    if inference.vcov == "wild_bootstrap" and inference.draws < 99:
-        raise SpecError(
-            f"inference.draws = {inference.draws} with a wild bootstrap", "at least 99 draws", spec.where
-        )
-    if inference.vcov == "abadie_imbens" and inference.draws:
-        raise SpecError(
-            f'inference.draws = {inference.draws} with vcov = "abadie_imbens", a closed form', "0", spec.where
-        )
-
-
-def _check_definition(spec: Spec) -> None:
-    path = spec.definition_path
-    if path is not None and not path.is_file():
-        raise SpecError(
-            f'treatment.definition = "{spec.treatment.definition}", '
-            "and there is no such file beside the spec",
-            "the path of a csv of policy dates, from the folder the spec is in",
-            spec.where,
-        )
-    carried = carries(spec.treatment.definition, spec.design.kind, spec.within)
-    if not carried.allowed:
-        raise ProtocolError(f"rule 6: {carried.reason}", carried.wanted, spec.where)
-    until = definition_of(spec.treatment.definition).outcomes_until
-    if until is not None and spec.years[-1] > until:
-        raise ProtocolError(
-            f"rule 6: {spec.treatment.definition} with outcomes in {_span(spec)}: "
-            "the detainer records end on 19 July 2015, and a later 'never' is unknown",
-            f"years up to {until}",
-            spec.where,
-        )
-
-
-def _check_rape(spec: Spec) -> None:
-    if spec.outcome.measure == "rape_legacy" and spec.years[-1] > 2016:
-        raise ProtocolError(
-            f"rule 3: rape_legacy in {_span(spec)}: the FBI prints no legacy rape after 2016",
-            "years up to 2016, and up to 2012 for a main analysis",
-            spec.where,
-        )
-    if spec.outcome.measure == "rape_revised" and spec.years[0] < RAPE_BREAK:
-        raise ProtocolError(
-            f"rule 3: rape_revised in {_span(spec)}: the definition exists from {RAPE_BREAK}",
-            f"years from {RAPE_BREAK}, or rape_legacy up to 2012",
-            spec.where,
-        )
-
-
-def _notes(spec: Spec) -> Iterator[str]:
-    measure, last = spec.outcome.measure, spec.years[-1]
-    if spec.outcome.build == "county_agencies":
-        yield (
-            "rule 1: offences of sheriffs and county police over all county residents: the two cover different people, "
-            "so the rate falls with the share of residents under city police; read it beside build policed"
-        )
-    if spec.outcome.build == "county_population":
-        yield "rule 1: offences of the agencies that report over all county residents: unreported places count as free of crime"
-    if measure == "rape_legacy" and last >= RAPE_BREAK:
-        yield (
-            "rule 3: from 2013 agencies leave the legacy definition of rape one by one; "
-            "not a main rape analysis"
-        )
-    if measure == "rape_revised":
-        yield "rule 3: the revised definition of rape covers only the agencies that had adopted it"
-    if measure in HOLDS_RAPE and last >= RAPE_BREAK:
-        yield (
-            f"rule 3: from 2013 {load_codebook().measures[measure].label} holds legacy rape for some "
-            "agencies and revised rape for others; read it beside the measure that excludes rape"
-        )
-    if spec.sample.years is not None and spec.sample.years != MAIN_WINDOW:
-        yield f"rule 4: the main window is {MAIN_WINDOW[0]}-{MAIN_WINDOW[1]}; {_span(spec)} is a variation"
-    if spec.years[0] < 2010:
-        yield "rule 4: Illinois is hardly published before 2010"
-    if last > 2017:
-        yield "rule 4: Iowa is missing in 2018, most of Alabama, Georgia, Pennsylvania and Missouri in 2019"
-    if spec.covariates.names and int(spec.covariates.vintage[-4:]) > 2010:
-        yield f"rule 4: covariates of {spec.covariates.vintage.replace('_', '-')} overlap early policies"
-    if spec.treatment.onset == "adoption_year":
-        yield (
-            "rule 5: the adoption year counts as treated though most policies begin in April-October: "
-            "its effect is that of part of a year"
-        )
-    yield from _definition_notes(spec)
-    if spec.inference.vcov == "abadie_imbens":
-        yield (
-            "rule 12: Abadie-Imbens errors are valid if counties were assigned independently; "
-            "they carry no verdict"
-        )
-    elif spec.inference.by == "county":
-        yield "rule 12: policies cluster in states; errors clustered by county carry no verdict"
-
-
-def _definition_notes(spec: Spec) -> Iterator[str]:
-    note = carries(spec.treatment.definition, spec.design.kind, spec.within).note
-    if note:
-        yield f"rule 6: {note}"
 
 
 # ----------------------------------------------------------------------------------------------------
@@ -1091,7 +547,7 @@ def _read_vary(values: Any, where: str) -> tuple[tuple[str, tuple[Any, ...]], ..
     for key, options in values.items():
         _known_key(key, "vary", where)
         if not isinstance(options, list) or len(options) < 2:
-            raise SpecError(f'vary."{key}" = {_toml(options)}', "a list of two or more values", where)
+            raise SpecError(f'vary."{key}" = {toml(options)}', "a list of two or more values", where)
         lines.append((key, tuple(_frozen(option) for option in options)))
     return tuple(lines)
 
@@ -1102,14 +558,14 @@ def _read_also(values: Any, vary: tuple[tuple[str, tuple[Any, ...]], ...], where
     found: list[Also] = []
     for one in values:
         rest = dict(one)
-        name = _read("also.name", rest.pop("name", None), TOP["name"], where)
+        name = read_value("also.name", rest.pop("name", None), TOP["name"], where)
         if name in {other.name for other in found}:
             raise SpecError(f"two [[also]] are named '{name}'", "a name of its own for each", where)
         crossed = rest.pop("crossed_with", [])
         varied = [key for key, _ in vary]
         if not isinstance(crossed, list) or any(key not in varied for key in crossed):
             raise SpecError(
-                f"also '{name}': crossed_with = {_toml(crossed)}",
+                f"also '{name}': crossed_with = {toml(crossed)}",
                 f"lines of [vary]: {', '.join(varied)}",
                 where,
             )
@@ -1163,7 +619,7 @@ def _apply(values: dict[str, Any], changes: Mapping[str, Any], where: str) -> No
             continue
         _known_key(key, "replace", where)
         section, part = key.split(".")
-        values[section] = dict(values[section]) | {part: _plain(value)}
+        values[section] = dict(values[section]) | {part: plain_value(value)}
     # A kind of design owns its keys: those of the other kind go unless they are asked for.
     kind = changes.get("design.kind")
     if kind == "cross_section":
@@ -1190,15 +646,6 @@ def _short_keys(varied: Mapping[str, Any]) -> dict[str, str]:
     return {key: (part if last.count(part) == 1 else key) for key, part in zip(varied, last, strict=True)}
 
 
-# ----------------------------------------------------------------------------------------------------
-# Plain values
-# ----------------------------------------------------------------------------------------------------
-
-
-def _plain(value: Any) -> Any:
-    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
-
-
 def _frozen(value: Any) -> Any:
     return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
 
@@ -1218,21 +665,6 @@ def _slug(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "-".join(_slug(v) for v in value) or "none"
     return Path(value).stem if isinstance(value, str) and is_csv(value) else show(value)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, str):
-        return f'"{value}"'
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(_toml(v) for v in value)}]"
-    return "nothing" if value is None else str(value)
-
-
-def _span(spec: Spec) -> str:
-    years = spec.years
-    return str(years[0]) if len(years) == 1 else f"{years[0]}-{years[-1]}"
 
 
 def _section_words(section: str) -> str:

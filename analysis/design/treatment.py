@@ -429,7 +429,7 @@ def assign_treatment(panel: Panel, spec: _Sectioned) -> Treatment:
         upper_bound_dates=asked.upper_bound_dates,  # type: ignore[attr-defined]
         comparison=asked.comparison,  # type: ignore[attr-defined]
         kind=spec.design.kind,  # type: ignore[attr-defined]
-        year=spec.design.year,  # type: ignore[attr-defined]
+        year=asked.status_year or spec.design.year,  # type: ignore[attr-defined]
     )
 
 

@@ -6,7 +6,8 @@ import textwrap
 
 from analysis.base.codebook import load_codebook
 from analysis.design.design import Design, label_of, many, unit_of
-from analysis.design.spec import Spec, is_csv, show
+from analysis.design.keys import is_csv, show
+from analysis.design.spec import EstimatorSection, Spec
 from analysis.design.treatment import definition_of
 
 WIDTH = 110
@@ -14,6 +15,16 @@ LEAD = 14
 CELL = 60
 ESTIMATOR_WORDS = {
     "matched_difference": "matched difference",
+    "optimal_match": "optimal pairs",
+    "full_match": "optimal full matching",
+    "genetic_match": "genetic matching",
+    "cardinality_match": "cardinality matching, the largest sample within balance limits",
+    "coarsened_match": "coarsened exact matching",
+    "subclassification": "subclassification on the fitted probability",
+    "weighting": "weighting",
+    "doubly_robust": "augmented weighting (doubly robust)",
+    "regression_adjustment": "regression adjustment",
+    "matched_did": "matched difference-in-differences",
     "two_way": "two-way fixed effects",
     "group_time_att": "group-time effects (Callaway and Sant'Anna)",
 }
@@ -45,7 +56,21 @@ WEIGHT_WORDS = {
 VCOV_WORDS = {
     "cluster": "errors clustered by {by}",
     "wild_bootstrap": "wild bootstrap by {by}",
+    "bootstrap": "bootstrap of whole states, the estimate made anew in each draw",
+    "randomisation": "randomisation of the policy, studentised, the match made anew in each draw",
     "abadie_imbens": "Abadie-Imbens errors, valid if counties were assigned independently",
+    "abadie_imbens_homoskedastic": "Abadie-Imbens errors of one variance, valid if counties were assigned independently",
+    "estimated_score": "Abadie-Imbens errors for an estimated score, valid if counties were assigned independently",
+}
+ESTIMAND_WORDS = {
+    "att": "average over treated counties (att)",
+    "atc": "average over comparison counties (atc)",
+    "ate": "average over all counties (ate)",
+    "ato": "average over counties as far as they overlap (ato)",
+}
+TRIM_WORDS = {
+    "optimal": "trimmed where the fitted probability leaves the interval of least variance",
+    "tenth": "trimmed to fitted probabilities between 0.1 and 0.9",
 }
 
 
@@ -144,7 +169,7 @@ def _statement(spec: Spec) -> str:
         lines.append(_entry("held constant", show(spec.controls.policies).replace("_", " ")))
     lines.append(_entry("estimator", _estimator_words(spec)))
     inference = spec.inference
-    error = VCOV_WORDS[inference.vcov].format(by=inference.by)
+    error = VCOV_WORDS[inference.vcov].format(by=inference.by.replace("_", " "))
     draws = f", {inference.draws:,} draws, seed {inference.seed}" if inference.draws else ""
     lines.append(_entry("inference", f"{error}; {100 * inference.level:g} % intervals{draws}"))
     if not spec.carries_verdict:
@@ -185,17 +210,59 @@ def _estimator_words(spec: Spec) -> str:
         parts.append(
             {"county_year": "county and year", "state_by_year": "county and state-by-year"}[estimator.effects]
         )
-    if estimator.distance:
-        parts.append(f"{estimator.neighbours} nearest by {estimator.distance} distance")
-        parts.append("with replacement" if estimator.replacement else "without replacement")
-        if estimator.exact:
-            parts.append(f"exact on {show(estimator.exact).replace('_', ' ')}")
-        if estimator.caliper:
-            parts.append(f"caliper {estimator.caliper:g} standard deviations")
-        if estimator.bias_adjust:
-            parts.append("bias-adjusted")
+    parts += _match_words(estimator)
+    if spec.design.kind == "cross_section":
+        parts.append(ESTIMAND_WORDS[estimator.estimand or "att"])
     parts.append(WEIGHT_WORDS[estimator.weights])
     return "; ".join(parts)
+
+
+def _match_words(estimator: EstimatorSection) -> list[str]:
+    parts = []
+    if estimator.match_on:
+        parts.append(
+            f"matched on {show(estimator.match_on).replace('_', ' ')} over {estimator.lag_years} years"
+        )
+    near = f" by {estimator.distance.replace('_', ' ')} distance" if estimator.distance else ""
+    if estimator.neighbours:
+        parts.append(f"{estimator.neighbours} nearest{near}" if near else f"{estimator.neighbours} to one")
+    elif near:
+        parts.append(near.strip())
+    if estimator.replacement is not None:
+        parts.append("with replacement" if estimator.replacement else "without replacement")
+    if estimator.order:
+        parts.append(f"who chooses first: {estimator.order.replace('_', ' ')}")
+    if estimator.max_controls:
+        parts.append(f"at most {estimator.max_controls} comparison counties a treated one")
+    if estimator.tolerance is not None:
+        parts.append(f"means within {estimator.tolerance:g} standard deviations")
+    if estimator.fine:
+        parts.append(f"counts balanced on {show(estimator.fine).replace('_', ' ')}")
+    if estimator.bins:
+        parts.append(f"bins by {estimator.bins.replace('_', ' ')}")
+    for name, cuts in estimator.cut_points or ():
+        parts.append(f"{name} cut at {show(cuts)}")
+    if estimator.classes:
+        parts.append(f"{estimator.classes} classes of the fitted probability")
+    if estimator.moments and estimator.moments > 1:
+        parts.append(f"covariates to the power {estimator.moments}")
+    if estimator.loss:
+        parts.append(
+            f"search of {estimator.generations} generations of {estimator.population} by {estimator.loss.replace('_', ' ')}"
+        )
+    if estimator.exact:
+        parts.append(f"exact on {show(estimator.exact).replace('_', ' ')}")
+    if estimator.caliper:
+        parts.append(f"caliper {estimator.caliper:g} standard deviations")
+    for name, width in estimator.calipers or ():
+        parts.append(f"caliper {width:g} standard deviations of {name}")
+    if estimator.trim:
+        parts.append(TRIM_WORDS[estimator.trim])
+    if estimator.bias_adjust:
+        parts.append("bias-adjusted")
+    if estimator.regression_adjust:
+        parts.append("regression on the matched sample")
+    return parts
 
 
 def _attrition(design: Design) -> str:

@@ -20,7 +20,22 @@ from analysis.estimation.estimate import (
 
 # Modules are imported when asked for: the engines behind them take a second or more to load.
 ESTIMATORS = {
-    "matched_difference": "analysis.estimation.matched",
+    **dict.fromkeys(
+        (
+            "matched_difference",
+            "optimal_match",
+            "full_match",
+            "genetic_match",
+            "cardinality_match",
+            "coarsened_match",
+            "subclassification",
+            "weighting",
+            "doubly_robust",
+            "regression_adjustment",
+        ),
+        "analysis.estimation.matched",
+    ),
+    "matched_did": "analysis.estimation.matched_did",
     "two_way": "analysis.estimation.two_way",
     "group_time_att": "analysis.estimation.group_time",
 }
@@ -44,7 +59,7 @@ def fit(design: Design) -> Estimate:
         design: from ``make_design``.
 
     Returns:
-        A row an event time for ``group_time_att``, one row for ``two_way`` and ``matched_difference``.
+        A row an event time for ``group_time_att`` and ``matched_did``, one row for the others.
 
     Raises:
         SpecError: no such estimator.

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.base.codebook import load_codebook
-from analysis.design.spec import is_csv
+from analysis.design.keys import is_csv
 from analysis.design.treatment import DEFINITIONS, definition_of, is_descriptive
 from analysis.evidence.claims import Claim, Claims, Fact, load_claims
 from analysis.evidence.first_stage import first_stage

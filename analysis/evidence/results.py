@@ -15,7 +15,8 @@ import pandas as pd
 
 from analysis.base.errors import TableError
 from analysis.base.paths import replacing
-from analysis.design.spec import Spec, show
+from analysis.design.keys import show
+from analysis.design.spec import Spec
 from analysis.estimation.estimate import Estimate, treated_states
 from analysis.evidence.claims import Bound, load_claims
 from analysis.evidence.units import RATES, UNIT_OF_SCALE, convert, level_of, percent_of

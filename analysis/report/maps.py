@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from analysis.base.errors import TableError
-from analysis.design.spec import NEW_YORK_CITY, NEW_YORK_CITY_COUNTIES
+from analysis.design.keys import NEW_YORK_CITY, NEW_YORK_CITY_COUNTIES
 from analysis.design.treatment import DEFINITIONS, is_descriptive
 from analysis.report import style as look
 from analysis.report import words

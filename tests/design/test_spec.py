@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from analysis.base.errors import ProtocolError, SpecError
-from analysis.design.spec import ESTIMATORS, SECTIONS, load_spec, parse_spec, spec_names
+from analysis.design.estimators import ESTIMATORS
+from analysis.design.keys import SECTIONS
+from analysis.design.spec import load_spec, parse_spec, spec_names
 from analysis.design.words import describe
 
 PANEL = """
@@ -174,13 +177,15 @@ MESSAGES = [
         PANEL,
         'by = "state"',
         "",
-        "inference.by is missing; expected one of state, county, none; change it in my_rule.toml",
+        "inference.by is missing; expected one of state, county, pair, pair_and_state, none; "
+        "change it in my_rule.toml",
     ),
     (
         PANEL,
         'vcov = "cluster"',
         "",
-        "inference.vcov is missing; expected one of cluster, abadie_imbens, wild_bootstrap; "
+        "inference.vcov is missing; expected one of cluster, wild_bootstrap, bootstrap, randomisation, "
+        "abadie_imbens, abadie_imbens_homoskedastic, estimated_score; "
         "change it in my_rule.toml",
     ),
     (
@@ -475,6 +480,7 @@ CHANGES = {
     "treatment.upper_bound_dates": "one_year_earlier",
     "treatment.anticipation": 1,
     "treatment.comparison": {"panel": "never_treated", "cross_section": "not_yet_treated"},
+    "treatment.status_year": 2016,
     "sample.years": [2009, 2017],
     "sample.drop_years": [2014],
     "sample.min_population": 5,
@@ -489,7 +495,7 @@ CHANGES = {
     "covariates.vintage": {"panel": "2000", "cross_section": "2006_2010"},
     "controls.policies": ["secure_communities"],
     "estimator.name": {"panel": "matched_difference", "cross_section": "two_way"},
-    "estimator.method": "inverse_weighting",
+    "estimator.method": {"panel": "inverse_weighting", "cross_section": "entropy"},
     "estimator.within": "state",
     "estimator.effects": "state_by_year",
     "estimator.distance": "propensity",
@@ -498,6 +504,24 @@ CHANGES = {
     "estimator.caliper": 0.2,
     "estimator.exact": [],
     "estimator.bias_adjust": True,
+    "estimator.calipers": [["hispanic", 0.5]],
+    "estimator.order": "data",
+    "estimator.estimand": "atc",
+    "estimator.trim": "optimal",
+    "estimator.regression_adjust": True,
+    "estimator.short": "drop",
+    "estimator.max_controls": 4,
+    "estimator.loss": "worst_p_value",
+    "estimator.population": 12,
+    "estimator.generations": 7,
+    "estimator.tolerance": 0.2,
+    "estimator.fine": ["division"],
+    "estimator.bins": "scott",
+    "estimator.cut_points": [["hispanic", [0.1, 0.2]]],
+    "estimator.classes": 6,
+    "estimator.moments": 2,
+    "estimator.match_on": ["outcome_trend"],
+    "estimator.lag_years": 3,
     "estimator.weights": {"panel": "none", "cross_section": "population_baseline"},
     "inference.vcov": {"panel": "wild_bootstrap", "cross_section": "abadie_imbens"},
     "inference.by": "county",
@@ -517,28 +541,65 @@ def test_every_key_is_among_the_changes():
     assert set(CHANGES) == ALL_KEYS
 
 
-MATCHED_ONLY = {"bias_adjust", "caliper", "distance", "exact", "neighbours", "replacement"}
-REFUSED_ALONE = {
-    "group_time_att": {
-        *("design.kind", "design.year", "estimator.name", "estimator.effects", "inference.vcov"),
-        *(f"estimator.{key}" for key in MATCHED_ONLY),
+def with_estimator(text: str, section: str) -> str:
+    start, end = text.index("[estimator]"), text.index("[inference]")
+    return f"{text[:start]}[estimator]\n{section}\n{text[end:]}"
+
+
+MATCH = 'caliper = 0.0\nexact = ["urban_class"]\nbias_adjust = false\nweights = "none"'
+TEXTS = {
+    "group_time_att": PANEL,
+    "two_way": TWO_WAY,
+    "matched_did": with_estimator(
+        PANEL,
+        'name = "matched_did"\nmatch_on = ["covariates"]\nlag_years = 2\ndistance = "mahalanobis"\nneighbours = 1\n'
+        'replacement = true\ncaliper = 0.0\nexact = ["urban_class"]\nweights = "population_baseline"',
+    ),
+    "matched_difference": MATCHED,
+    **{
+        name: with_estimator(MATCHED, f'name = "{name}"\n{section}')
+        for name, section in {
+            "optimal_match": f'distance = "mahalanobis"\nneighbours = 1\n{MATCH}',
+            "full_match": f'distance = "mahalanobis"\nmax_controls = 0\n{MATCH}',
+            "genetic_match": f'neighbours = 1\nreplacement = true\nloss = "p_values"\npopulation = 10\ngenerations = 5\n{MATCH}',
+            "cardinality_match": (
+                'distance = "mahalanobis"\nneighbours = 1\ntolerance = 0.1\nfine = []\nexact = ["urban_class"]\n'
+                'bias_adjust = false\nweights = "none"'
+            ),
+            "coarsened_match": 'bins = "sturges"\nexact = ["urban_class"]\nbias_adjust = false\nweights = "none"',
+            "subclassification": 'classes = 5\nexact = ["urban_class"]\nbias_adjust = false\nweights = "none"',
+            "weighting": 'method = "inverse_probability"\nmoments = 1\nweights = "none"',
+            "doubly_robust": 'moments = 1\nweights = "none"',
+            "regression_adjustment": 'moments = 1\nweights = "none"',
+        }.items()
     },
-    "two_way": {
-        *("design.kind", "design.year", "estimator.name", "estimator.method", "estimator.within"),
-        *("covariates.names", "covariates.vintage", "treatment.anticipation", "treatment.comparison"),
-        *(f"estimator.{key}" for key in MATCHED_ONLY),
-    },
-    "matched_difference": {
-        *("design.kind", "estimator.name", "estimator.effects", "estimator.method", "estimator.within"),
-        *("controls.policies", "inference.vcov", "treatment.anticipation"),
+}
+# What no estimator of a kind can honour, beside the keys of other estimators.
+REFUSED_BY_KIND = {
+    "panel": {"design.kind", "design.year", "estimator.name", "inference.vcov", "treatment.status_year"},
+    "cross_section": {
+        *("design.kind", "estimator.name", "controls.policies", "treatment.anticipation"),
         *("sample.years", "sample.balance", "sample.drop_years"),
     },
 }
+# What one estimator refuses, and what it honours although others of its kind do not.
+REFUSED_ALONE = {
+    "two_way": {"covariates.names", "covariates.vintage", "treatment.anticipation", "treatment.comparison"},
+    "matched_did": {"controls.policies", "treatment.anticipation"},
+    # With replacement nobody chooses first, and the errors asked for here go with by = "none".
+    "matched_difference": {"estimator.order", "inference.vcov"},
+    **{key: {"inference.vcov"} for key in set(TEXTS) - {"two_way", "matched_did", "matched_difference"}},
+}
+HONOURED_ALONE = {"two_way": {"inference.vcov"}}
 
 
-@pytest.mark.parametrize("text", [PANEL, TWO_WAY, MATCHED], ids=list(REFUSED_ALONE))
-def test_every_key_changes_the_digest_or_is_refused(text):
-    spec = read(text)
+def test_every_estimator_is_among_the_texts():
+    assert set(TEXTS) == set(ESTIMATORS)
+
+
+@pytest.mark.parametrize("name", list(TEXTS))
+def test_every_key_changes_the_digest_or_is_refused(name):
+    spec = read(TEXTS[name])
     refused = set()
     for key in sorted(ALL_KEYS):
         value = CHANGES[key][spec.design.kind] if isinstance(CHANGES[key], dict) else CHANGES[key]
@@ -553,7 +614,71 @@ def test_every_key_changes_the_digest_or_is_refused(text):
             key
         )
         assert key in set(spec.diff(changed)["key"])
-    assert refused == REFUSED_ALONE[spec.estimator.name]
+    others = {key for key in ALL_KEYS if key.startswith("estimator.")} - {"estimator.name"}
+    others -= {f"estimator.{key}" for key in ESTIMATORS[name].keys}
+    expected = REFUSED_BY_KIND[spec.design.kind] | REFUSED_ALONE.get(name, set()) | others
+    assert refused == expected - HONOURED_ALONE.get(name, set())
+
+
+MATCH_RULES = [
+    ("matched_difference", {"estimator.estimand": "ate", "estimator.replacement": False}, "rule 11"),
+    ("optimal_match", {"estimator.estimand": "ate"}, "rule 11"),
+    ("weighting", {"estimator.estimand": "ato"}, "rule 11"),
+    ("weighting", {"estimator.method": "overlap"}, "rule 11"),
+    ("matched_difference", {"inference.by": "pair"}, "rule 12"),
+    ("weighting", {"inference.by": "pair"}, "rule 12"),
+    (
+        "optimal_match",
+        {"inference.by": "pair", "inference.vcov": "randomisation", "inference.draws": 199},
+        "rule 12",
+    ),
+    ("matched_difference", {"inference.vcov": "bootstrap", "inference.draws": 199}, "rule 12"),
+    ("full_match", {"inference.vcov": "bootstrap", "inference.draws": 199}, "rule 12"),
+    ("full_match", {"inference.vcov": "abadie_imbens", "inference.by": "none"}, "rule 11"),
+    ("matched_difference", {"inference.vcov": "estimated_score", "inference.by": "none"}, "rule 11"),
+    ("two_way", {"inference.vcov": "randomisation", "inference.draws": 199}, "rule 11"),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "rule"), MATCH_RULES)
+def test_what_a_matched_comparison_cannot_honour_is_refused(name, changes, rule):
+    with pytest.raises(ProtocolError, match=f"{rule}: "):
+        read(TEXTS[name]).replace(changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("matched_difference", {"estimator.calipers": [["income", 1.0]]}, "names 'income'"),
+        ("matched_difference", {"estimator.calipers": [["hispanic", 0.0]]}, "holds"),
+        ("matched_difference", {"estimator.calipers": [["hispanic", 1.0], ["hispanic", 2.0]]}, "twice"),
+        ("coarsened_match", {"estimator.cut_points": [["hispanic", [0.2, 0.1]]]}, "holds"),
+        (
+            "matched_difference",
+            {"estimator.bias_adjust": True, "estimator.regression_adjust": True},
+            "expected one of the two",
+        ),
+        ("weighting", {"inference.vcov": "bootstrap", "inference.draws": 10}, "at least 99 draws"),
+        (
+            "weighting",
+            {"inference.vcov": "bootstrap", "inference.draws": 199, "inference.by": "county"},
+            '"state"',
+        ),
+        ("matched_difference", {"treatment.status_year": 2014}, "a later year"),
+    ],
+)
+def test_keys_of_a_match_that_contradict_each_other_are_refused(name, changes, message):
+    with pytest.raises(SpecError, match=re.escape(message)):
+        read(TEXTS[name]).replace(changes)
+
+
+def test_errors_by_pair_carry_no_verdict_and_a_placebo_says_what_it_is():
+    pairs = read(TEXTS["optimal_match"]).replace({"inference.by": "pair"})
+    assert not pairs.carries_verdict
+    assert any("pairs are independent" in note for note in pairs.notes)
+    assert pairs.replace({"inference.by": "pair_and_state"}).carries_verdict
+    placebo = read(MATCHED).replace({"design.year": 2008, "treatment.status_year": 2015})
+    assert any(note.startswith("placebo: counties by their status in 2015") for note in placebo.notes)
 
 
 def test_a_csv_counts_by_its_bytes_and_is_found_beside_the_spec(tmp_path):

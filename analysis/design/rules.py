@@ -1,0 +1,424 @@
+"""What the protocol refuses in a spec, and what it wants said beside its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from analysis.base.codebook import load_codebook
+from analysis.base.errors import ProtocolError, SpecError, nearest
+from analysis.design.estimators import ESTIMATORS, EstimatorRules
+from analysis.design.keys import (
+    BUILDS,
+    DIRECT_SCALE,
+    HOLDS_RAPE,
+    INDEPENDENT,
+    MAIN_WINDOW,
+    OFFENCE_SCALES,
+    RAPE_BREAK,
+    SECTIONS,
+    plain_value,
+    show,
+    toml,
+)
+from analysis.design.treatment import carries, definition_of
+
+if TYPE_CHECKING:
+    from analysis.design.spec import Spec
+
+
+def check(spec: Spec) -> None:
+    """Refuse a spec whose parts do not go together, or that breaks a rule of the protocol.
+
+    Raises:
+        SpecError: values that contradict each other.
+        ProtocolError: what a rule refuses, with its number.
+    """
+    _check_kind(spec)
+    _check_status_year(spec)
+    _check_outcome(spec)
+    _check_sample(spec)
+    _check_covariates(spec)
+    _check_estimator(spec)
+    _check_match(spec)
+    _check_inference(spec)
+    _check_definition(spec)
+    _check_rape(spec)
+
+
+def _check_kind(spec: Spec) -> None:
+    if spec.design.kind == "panel":
+        if spec.design.year is not None:
+            raise SpecError(
+                f"design.year = {spec.design.year} in a panel", "sample.years instead", spec.where
+            )
+        for key in ("years", "balance"):
+            if getattr(spec.sample, key) is None:
+                raise SpecError(f"sample.{key} is missing", SECTIONS["sample"][key].wanted, spec.where)
+        return
+    if spec.design.year is None:
+        raise SpecError("design.year is missing", SECTIONS["design"]["year"].wanted, spec.where)
+    for key in ("years", "balance", "drop_years"):
+        value = getattr(spec.sample, key)
+        if value:
+            raise SpecError(
+                f"sample.{key} = {toml(plain_value(value))} in a cross-section",
+                "design.year alone",
+                spec.where,
+            )
+
+
+def _check_status_year(spec: Spec) -> None:
+    asked = spec.treatment.status_year
+    if asked is None:
+        return
+    if spec.design.kind != "cross_section":
+        raise ProtocolError(
+            f"rule 11: treatment.status_year = {asked} in a panel, which follows each county's own dates",
+            "no status_year",
+            spec.where,
+        )
+    if asked <= spec.years[0]:
+        raise SpecError(
+            f"treatment.status_year = {asked} with outcomes of {spec.years[0]}",
+            "a later year: the status a county was to have, for an outcome before it",
+            spec.where,
+        )
+
+
+def _check_outcome(spec: Spec) -> None:
+    measure = load_codebook().measures[spec.outcome.measure]
+    if measure.kind == "direct":
+        if spec.outcome.scale != DIRECT_SCALE:
+            raise SpecError(
+                f'outcome.scale = "{spec.outcome.scale}" for {measure.name}, which is {measure.unit}',
+                f'"{DIRECT_SCALE}"',
+                spec.where,
+            )
+        if spec.outcome.build != "none":
+            raise SpecError(
+                f'outcome.build = "{spec.outcome.build}" for {measure.name}, which is no rate of offences',
+                '"none"',
+                spec.where,
+            )
+        if spec.sample.min_coverage > 0:
+            raise SpecError(
+                f"sample.min_coverage = {spec.sample.min_coverage:g} for {measure.name}, "
+                "which has no coverage",
+                "0.0",
+                spec.where,
+            )
+    else:
+        if spec.outcome.scale == DIRECT_SCALE:
+            raise SpecError(
+                f'outcome.scale = "{DIRECT_SCALE}" for {measure.name}, a count of offences',
+                f"one of {', '.join(OFFENCE_SCALES)}",
+                spec.where,
+            )
+        if spec.outcome.build == "none":
+            raise SpecError(
+                f'outcome.build = "none" for {measure.name}, a count of offences',
+                f"one of {', '.join(BUILDS)}",
+                spec.where,
+            )
+    if measure.years is not None and not measure.name.startswith("rape_"):
+        first, last = measure.years
+        if spec.years[0] < first or spec.years[-1] > last:
+            raise SpecError(
+                f"{measure.name} in {span(spec)}",
+                f"years within {first}-{last}, where it is measured",
+                spec.where,
+            )
+
+
+def _check_sample(spec: Spec) -> None:
+    sample = spec.sample
+    both = sorted(set(sample.keep_states) & set(sample.drop_states))
+    if both:
+        raise SpecError(
+            f"{show(both)} stands in sample.keep_states and in sample.drop_states",
+            "one of the two",
+            spec.where,
+        )
+    if sample.years is not None:
+        outside = [year for year in sample.drop_years if not sample.years[0] < year < sample.years[1]]
+        if outside:
+            raise SpecError(
+                f"sample.drop_years holds {show(outside)}",
+                f"years inside the window {sample.years[0]}-{sample.years[1]}, not its ends",
+                spec.where,
+            )
+
+
+def _check_covariates(spec: Spec) -> None:
+    codebook = load_codebook()
+    for name in spec.covariates.names:
+        if name not in codebook.covariates:
+            raise SpecError(
+                f"covariates.names holds '{name}'{nearest(name, codebook.covariates)}",
+                f"one of {', '.join(codebook.covariates)}",
+                spec.where,
+            )
+        vintages = codebook.covariates[name]
+        if spec.covariates.vintage not in vintages:
+            raise SpecError(
+                f'covariates.vintage = "{spec.covariates.vintage}", in which there is no {name}',
+                f"for {name} one of {', '.join(vintages)}",
+                spec.where,
+            )
+
+
+def _check_estimator(spec: Spec) -> None:
+    name, rules = spec.estimator.name, ESTIMATORS[spec.estimator.name]
+    if spec.design.kind != rules.kind:
+        raise ProtocolError(
+            f'rule 11: {name} cannot honour design.kind = "{spec.design.kind}"', f'"{rules.kind}"', spec.where
+        )
+    if spec.treatment.comparison not in rules.comparisons:
+        raise ProtocolError(
+            f'rule 11: {name} cannot honour treatment.comparison = "{spec.treatment.comparison}": '
+            "it compares each county with all others",
+            " or ".join(f'"{c}"' for c in rules.comparisons),
+            spec.where,
+        )
+    for key, reason in rules.refuses.items():
+        section, part = key.split(".")
+        value = getattr(getattr(spec, section), part)
+        if value:
+            raise ProtocolError(
+                f"rule 11: {name} cannot honour {key} = {toml(plain_value(value))}: {reason}",
+                "[]" if isinstance(value, tuple) else "0",
+                spec.where,
+            )
+    if rules.needs_covariates and not spec.covariates.names:
+        raise SpecError(f"covariates.names = [] for {name}", "at least one covariate to match on", spec.where)
+
+
+def _check_match(spec: Spec) -> None:
+    """Refuse keys of a matched comparison that do not go together."""
+    asked, where = spec.estimator, spec.where
+    if spec.design.kind != "cross_section":
+        return
+    for key, pairs in (("calipers", asked.calipers), ("cut_points", asked.cut_points)):
+        known = [*spec.covariates.names, *(["propensity"] if key == "calipers" else [])]
+        for name, _ in pairs or ():
+            if name not in known:
+                raise SpecError(
+                    f"estimator.{key} names '{name}'{nearest(name, known)}",
+                    f"one of {', '.join(known)}",
+                    where,
+                )
+    if asked.bias_adjust and asked.regression_adjust:
+        raise SpecError("estimator.bias_adjust and estimator.regression_adjust", "one of the two", where)
+    if asked.replacement and asked.order is not None:
+        raise ProtocolError(
+            f'rule 11: estimator.order = "{asked.order}" with replacement = true, where nobody chooses first',
+            "replacement = false, or no order",
+            where,
+        )
+    pairs_alone = asked.replacement is False or asked.name == "optimal_match"
+    if asked.estimand == "ate" and pairs_alone:
+        raise ProtocolError(
+            'rule 11: estimand = "ate" without replacement: each county is in one pair, so pairs average over one arm',
+            'estimand = "att" or "atc", replacement = true, or full_match',
+            where,
+        )
+    if asked.name == "weighting" and (asked.estimand == "ato") != (asked.method == "overlap"):
+        raise ProtocolError(
+            f'rule 11: method = "{asked.method}" with estimand = "{asked.estimand or "att"}"',
+            'estimand = "ato" with method = "overlap", which average over counties as they overlap',
+            where,
+        )
+
+
+def _check_inference(spec: Spec) -> None:
+    inference, rules = spec.inference, ESTIMATORS[spec.estimator.name]
+    vcov, by = inference.vcov, inference.by
+    if vcov == "bootstrap" and rules.no_bootstrap:
+        raise ProtocolError(
+            f"rule 12: a bootstrap of states for {spec.estimator.name}: {rules.no_bootstrap}",
+            " or ".join(f'"{v}"' for v in rules.vcov),
+            spec.where,
+        )
+    if vcov not in rules.vcov:
+        raise ProtocolError(
+            f'rule 11: {spec.estimator.name} cannot honour inference.vcov = "{vcov}"',
+            " or ".join(f'"{v}"' for v in rules.vcov),
+            spec.where,
+        )
+    if (vcov in INDEPENDENT) != (by == "none"):
+        raise SpecError(
+            f'inference.by = "{by}" with vcov = "{vcov}"',
+            '"none": that error takes counties as independent'
+            if vcov in INDEPENDENT
+            else '"state" or "county"',
+            spec.where,
+        )
+    if by in ("pair", "pair_and_state"):
+        _check_pairs(spec, rules)
+    if vcov in ("bootstrap", "randomisation") and by != "state":
+        raise SpecError(f'inference.by = "{by}" with vcov = "{vcov}"', '"state"', spec.where)
+    if vcov == "wild_bootstrap" and by == "county" and spec.within == "state":
+        raise SpecError(
+            'inference.by = "county" with a wild bootstrap under state-by-year effects, which cross counties',
+            '"state"',
+            spec.where,
+        )
+    if vcov in ("wild_bootstrap", "bootstrap", "randomisation") and inference.draws < 99:
+        raise SpecError(
+            f'inference.draws = {inference.draws} with vcov = "{vcov}"', "at least 99 draws", spec.where
+        )
+    if vcov in INDEPENDENT and inference.draws:
+        raise SpecError(
+            f'inference.draws = {inference.draws} with vcov = "{vcov}", a closed form', "0", spec.where
+        )
+    if vcov in INDEPENDENT:
+        _check_closed_form(spec)
+
+
+def _check_pairs(spec: Spec, rules: EstimatorRules) -> None:
+    """Refuse clusters by pair where counties are in several pairs, or in none (protocol rule 12)."""
+    vcov, by = spec.inference.vcov, spec.inference.by
+    shares = spec.estimator.replacement is True
+    if vcov != "cluster" or not rules.by_pair or shares:
+        why = "with replacement a comparison county is in several" if shares else "there are no pairs"
+        raise ProtocolError(
+            f'rule 12: inference.by = "{by}" for {spec.estimator.name} with vcov = "{vcov}": {why}',
+            'vcov = "cluster" and a match without replacement (Abadie and Spiess 2022), or by = "state"',
+            spec.where,
+        )
+
+
+def _check_closed_form(spec: Spec) -> None:
+    asked, vcov = spec.estimator, spec.inference.vcov
+    if asked.regression_adjust:
+        raise ProtocolError(
+            f'rule 11: vcov = "{vcov}" with regression_adjust = true: the formula is of a difference of matches',
+            'bias_adjust, or vcov = "cluster"',
+            spec.where,
+        )
+    if vcov != "estimated_score":
+        return
+    plain_score = (
+        asked.distance in ("propensity", "propensity_score")
+        and asked.replacement
+        and not asked.caliper
+        and not asked.calipers
+        and not asked.exact
+        and not asked.bias_adjust
+        and asked.weights == "none"
+        and asked.estimand != "atc"
+    )
+    if not plain_score:
+        raise ProtocolError(
+            'rule 11: vcov = "estimated_score" for a match it was not derived for',
+            "a propensity distance with replacement, without caliper, exact groups, adjustment and weights, for att or ate",
+            spec.where,
+        )
+
+
+def _check_definition(spec: Spec) -> None:
+    path = spec.definition_path
+    if path is not None and not path.is_file():
+        raise SpecError(
+            f'treatment.definition = "{spec.treatment.definition}", '
+            "and there is no such file beside the spec",
+            "the path of a csv of policy dates, from the folder the spec is in",
+            spec.where,
+        )
+    carried = carries(spec.treatment.definition, spec.design.kind, spec.within)
+    if not carried.allowed:
+        raise ProtocolError(f"rule 6: {carried.reason}", carried.wanted, spec.where)
+    until = definition_of(spec.treatment.definition).outcomes_until
+    last = max(spec.years[-1], spec.treatment.status_year or 0)
+    status = spec.treatment.status_year
+    spoken = f"status in {status}" if status else f"outcomes in {span(spec)}"
+    if until is not None and last > until:
+        raise ProtocolError(
+            f"rule 6: {spec.treatment.definition} with {spoken}: "
+            "the detainer records end on 19 July 2015, and a later 'never' is unknown",
+            f"years up to {until}",
+            spec.where,
+        )
+
+
+def _check_rape(spec: Spec) -> None:
+    if spec.outcome.measure == "rape_legacy" and spec.years[-1] > 2016:
+        raise ProtocolError(
+            f"rule 3: rape_legacy in {span(spec)}: the FBI prints no legacy rape after 2016",
+            "years up to 2016, and up to 2012 for a main analysis",
+            spec.where,
+        )
+    if spec.outcome.measure == "rape_revised" and spec.years[0] < RAPE_BREAK:
+        raise ProtocolError(
+            f"rule 3: rape_revised in {span(spec)}: the definition exists from {RAPE_BREAK}",
+            f"years from {RAPE_BREAK}, or rape_legacy up to 2012",
+            spec.where,
+        )
+
+
+def notes(spec: Spec) -> Iterator[str]:
+    """Yield what the protocol wants said beside every number of a spec."""
+    measure, last = spec.outcome.measure, spec.years[-1]
+    if spec.outcome.build == "county_agencies":
+        yield (
+            "rule 1: offences of sheriffs and county police over all county residents: the two cover different people, "
+            "so the rate falls with the share of residents under city police; read it beside build policed"
+        )
+    if spec.outcome.build == "county_population":
+        yield "rule 1: offences of the agencies that report over all county residents: unreported places count as free of crime"
+    if measure == "rape_legacy" and last >= RAPE_BREAK:
+        yield (
+            "rule 3: from 2013 agencies leave the legacy definition of rape one by one; "
+            "not a main rape analysis"
+        )
+    if measure == "rape_revised":
+        yield "rule 3: the revised definition of rape covers only the agencies that had adopted it"
+    if measure in HOLDS_RAPE and last >= RAPE_BREAK:
+        yield (
+            f"rule 3: from 2013 {load_codebook().measures[measure].label} holds legacy rape for some "
+            "agencies and revised rape for others; read it beside the measure that excludes rape"
+        )
+    if spec.sample.years is not None and spec.sample.years != MAIN_WINDOW:
+        yield f"rule 4: the main window is {MAIN_WINDOW[0]}-{MAIN_WINDOW[1]}; {span(spec)} is a variation"
+    if spec.years[0] < 2010:
+        yield "rule 4: Illinois is hardly published before 2010"
+    if last > 2017:
+        yield "rule 4: Iowa is missing in 2018, most of Alabama, Georgia, Pennsylvania and Missouri in 2019"
+    if spec.covariates.names and int(spec.covariates.vintage[-4:]) > 2010:
+        yield f"rule 4: covariates of {spec.covariates.vintage.replace('_', '-')} overlap early policies"
+    if spec.treatment.onset == "adoption_year":
+        yield (
+            "rule 5: the adoption year counts as treated though most policies begin in April-October: "
+            "its effect is that of part of a year"
+        )
+    yield from _definition_notes(spec)
+    if spec.treatment.status_year is not None:
+        yield (
+            f"placebo: counties by their status in {spec.treatment.status_year}, outcomes of {span(spec)}; "
+            "a difference here is none of a policy adopted between the two"
+        )
+    if spec.inference.vcov in INDEPENDENT:
+        yield (
+            "rule 12: Abadie-Imbens errors are valid if counties were assigned independently; "
+            "they carry no verdict"
+        )
+    elif spec.inference.by == "pair":
+        yield (
+            "rule 12: errors clustered by matched pair are valid if pairs are independent of each other; "
+            "they carry no verdict"
+        )
+    elif spec.inference.by == "county":
+        yield "rule 12: policies cluster in states; errors clustered by county carry no verdict"
+
+
+def _definition_notes(spec: Spec) -> Iterator[str]:
+    note = carries(spec.treatment.definition, spec.design.kind, spec.within).note
+    if note:
+        yield f"rule 6: {note}"
+
+
+def span(spec: Spec) -> str:
+    """Return the years of a spec as text."""
+    years = spec.years
+    return str(years[0]) if len(years) == 1 else f"{years[0]}-{years[-1]}"
