@@ -301,7 +301,7 @@ def _crime_tables(raw: RawFiles, paths: Paths) -> dict[str, pd.DataFrame]:
 
 def _other_tables(raw: RawFiles, paths: Paths) -> dict[str, pd.DataFrame]:
     """Read and write everything else: people, places, votes, policies and detainers."""
-    from analysis.panel.sources import bls, census, classes, detainers, geography, policy, votes
+    from analysis.panel.sources import acs, bls, census, classes, detainers, geography, policy, votes
     from analysis.panel.sources.jurisdictions import make_gazetteer
 
     tidy = {
@@ -310,6 +310,7 @@ def _other_tables(raw: RawFiles, paths: Paths) -> dict[str, pd.DataFrame]:
         "saipe": census.read_saipe(raw),
         "snap": census.read_snap(raw),
         "shares": census.read_shares(raw),
+        "acs": acs.read_acs(raw),
         "labour": bls.read_labour(raw),
         "urban_classes": classes.read_urban_classes(raw),
         "votes": votes.read_votes(raw),
@@ -401,8 +402,10 @@ def make_panel(paths: Paths | None = None, *, force: bool = False, progress: Pro
     directory = directory_of(tidy, paths)
     county_hand = pd.read_csv(paths.compiled_geography / "county_hand_list.csv", dtype=str)
     crime = count_crime(tidy["agencies"], population, tidy["county_frame"], directory, county_hand)
-    yearly = yearly_covariates(tidy["population"], tidy["saipe"], tidy["labour"], tidy["snap"])
-    fixed = fixed_covariates(tidy["shares"], tidy["population"], tidy["saipe"], tidy["labour"], tidy["votes"])
+    yearly = yearly_covariates(tidy["population"], tidy["saipe"], tidy["labour"], tidy["snap"], tidy["acs"])
+    fixed = fixed_covariates(
+        tidy["shares"], tidy["population"], tidy["saipe"], tidy["labour"], tidy["votes"], tidy["acs"]
+    )
     policies = _policy_columns(where, population, tidy)
     table, joins = assemble(where, population, crime.table, yearly, fixed, policies)
     constant, _ = assemble(where, population, crime.constant, yearly, fixed, policies)

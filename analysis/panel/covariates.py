@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ SUMMED = (
     "labour_force",
     "employed",
     "snap_recipients",
+    "population_16_24",
     "democratic",
     "republican",
     "total",
@@ -43,7 +45,27 @@ FIXED = (
     "log_income_2010",
     "democratic_vote_2000",
     "democratic_vote_2008",
+    "log_population_2015",
+    "log_density_2015",
+    "hispanic_2014",
+    "black_2014",
+    "age_16_24_2011_2015",
+    "age_65_over_2014",
+    "bachelor_2011_2015",
+    "non_citizen_2014_2018",
+    "poverty_2015",
+    "unemployment_2015",
+    "log_income_2015",
+    "democratic_vote_2012",
 )
+
+SURVEY_YEARS = MappingProxyType({"2008_2012": 2012, "2010_2014": 2014, "2011_2015": 2015})
+"""Five-year periods of ACS table S2301, each to the panel year it stands in: its last."""
+
+SURVEYED = MappingProxyType(
+    {"participation": "labour_force_participation", "employment_population": "employment_population_ratio"}
+)
+"""Panel columns of S2301 to the variables of the tidy table."""
 
 
 def one_new_york(table: pd.DataFrame, key: Sequence[str], weight: pd.Series | None) -> pd.DataFrame:
@@ -101,8 +123,13 @@ def fixed_covariates(
     saipe: pd.DataFrame,
     labour: pd.DataFrame,
     votes: pd.DataFrame,
+    acs: pd.DataFrame,
 ) -> pd.DataFrame:
     """Return the covariates of fixed vintages, one row an area.
+
+    New York City's are recomputed from counts where the source prints counts (population, density, ages 16-24,
+    degrees, unemployment, votes); its other shares and its median income are means of the five counties weighted by
+    residents, of the 2010 census unless the survey prints its own.
 
     Args:
         shares: county_fips, census_2010_population, land_area_sq_miles and shares in [0, 1] by vintage.
@@ -110,6 +137,7 @@ def fixed_covariates(
         saipe: county_fips, year, poverty_rate in percent, median_household_income in dollars.
         labour: county_fips, year, labour_force, employed.
         votes: county_fips, year, democratic, total.
+        acs: the tidy table ``acs``.
 
     Returns:
         county_fips and the fixed-vintage columns of the panel.
@@ -128,9 +156,12 @@ def fixed_covariates(
         ["county_fips"],
         None,
     ).set_index("county_fips")["population"]
-    income = one_new_york(saipe[saipe["year"].eq(2010)], ["county_fips", "year"], residents).set_index(
-        "county_fips"
-    )
+    income = {
+        year: one_new_york(saipe[saipe["year"].eq(year)], ["county_fips", "year"], residents).set_index(
+            "county_fips"
+        )
+        for year in (2010, 2015)
+    }
     work = one_new_york(labour, ["county_fips", "year"], residents)
     idle = (
         (1 - work["employed"] / work["labour_force"].where(work["labour_force"] > 0))
@@ -146,6 +177,17 @@ def fixed_covariates(
         .pivot(index="county_fips", columns="year", values="share")
     )
 
+    counties = shares["county_fips"]
+    ages = _survey(acs, counties, "2011_2015", {"population_16_24": "s2301", "population": "extract_2015"})
+    ages = one_new_york(ages, ["county_fips"], None).set_index("county_fips")
+    adults = _survey(acs, counties, "2011_2015", {"bachelor": "b15003", "population_25_over": "b15003"})
+    degrees = one_new_york(adults, ["county_fips"], adults.set_index("county_fips")["population_25_over"])
+    later = _survey(
+        acs, counties, "2014_2018", dict.fromkeys(("noncitizen", "population"), "citizenship_2018")
+    )
+    citizens = one_new_york(later, ["county_fips"], later.set_index("county_fips")["population"])
+
+    land = area["land_area_sq_miles"]
     index = people.index
     table = area.reindex(index)
     derived = {
@@ -154,28 +196,95 @@ def fixed_covariates(
         "log_density_2010": np.log((census / area["land_area_sq_miles"]).where(lambda d: d > 0)).reindex(
             index
         ),
-        "poverty_2010": income["poverty_rate"].reindex(index) / 100,
-        "log_income_2010": np.log(income["median_household_income"]).reindex(index),
+        "poverty_2010": income[2010]["poverty_rate"].reindex(index) / 100,
+        "log_income_2010": np.log(income[2010]["median_household_income"]).reindex(index),
         "unemployment_2000": idle[2000].reindex(index),
         "unemployment_2010": idle[2010].reindex(index),
         "democratic_vote_2000": blue[2000].reindex(index),
         "democratic_vote_2008": blue[2008].reindex(index),
+        "log_population_2015": np.log(people[2015].where(people[2015] > 0)),
+        "log_density_2015": np.log(
+            (people[2015] / land.where(land > 0).reindex(index)).where(lambda d: d > 0)
+        ),
+        "age_16_24_2011_2015": (
+            ages["population_16_24"] / ages["population"].where(ages["population"] > 0)
+        ).reindex(index),
+        "bachelor_2011_2015": degrees.set_index("county_fips")["bachelor"].reindex(index),
+        "non_citizen_2014_2018": citizens.set_index("county_fips")["noncitizen"].reindex(index),
+        "poverty_2015": income[2015]["poverty_rate"].reindex(index) / 100,
+        "log_income_2015": np.log(income[2015]["median_household_income"]).reindex(index),
+        "unemployment_2015": idle[2015].reindex(index),
+        "democratic_vote_2012": blue[2012].reindex(index),
     }
     table = table.assign(**derived).reset_index()
     return table[["county_fips", *FIXED]]
 
 
+def _survey(
+    acs: pd.DataFrame, counties: pd.Series, vintage: str, variables: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return variables of one period, each from the named source, one row a county; gaps are missing."""
+    rows = acs[acs["vintage"].eq(vintage) & acs["source"].eq(acs["variable"].map(dict(variables)))]
+    wide = rows.pivot(index="county_fips", columns="variable", values="value")
+    index = pd.Index(counties.unique(), name="county_fips")
+    return wide.reindex(index=index, columns=list(variables)).reset_index()
+
+
 def yearly_covariates(
-    population: pd.DataFrame, saipe: pd.DataFrame, labour: pd.DataFrame, snap: pd.DataFrame
+    population: pd.DataFrame, saipe: pd.DataFrame, labour: pd.DataFrame, snap: pd.DataFrame, acs: pd.DataFrame
 ) -> dict[str, pd.DataFrame]:
-    """Return yearly covariates on the panel's areas, one table a provider, each keyed by county_fips and year."""
+    """Return yearly covariates and economic outcomes on the panel's areas, one table a provider.
+
+    New York City's labour force, employment and SNAP recipients are added up before they are divided; its poverty
+    rate and median income are means of the five counties weighted by residents in 2010; its figures of the survey are
+    weighted by people of 16 and over, which gives the rate of the five together.
+
+    Args:
+        population: county_fips, year, population.
+        saipe: county_fips, year, poverty_rate in percent, median_household_income in dollars.
+        labour: county_fips, year, labour_force, employed.
+        snap: county_fips, year, snap_recipients.
+        acs: the tidy table ``acs``; its five-year averages stand in the last year of their period.
+
+    Returns:
+        Tables ``saipe``, ``labour``, ``snap`` and ``acs``, keyed by county_fips and year; rates in percent.
+    """
     residents = population[population["year"].eq(2010)].set_index("county_fips")["population"]
     key = ["county_fips", "year"]
+    people = one_new_york(population[[*key, "population"]], key, None)
     work = one_new_york(labour[[*key, "labour_force", "employed"]], key, None)
     force = work["labour_force"].where(work["labour_force"] > 0)
     work["unemployment_rate"] = 100 * (1 - work["employed"] / force)
+    everyone = _residents(work, people)
+    work["labour_force_per_resident"] = 100 * work["labour_force"] / everyone
+    work["employed_per_resident"] = 100 * work["employed"] / everyone
+    food = one_new_york(snap[[*key, "snap_recipients"]], key, None)
+    food["snap_share"] = 100 * food["snap_recipients"] / _residents(food, people)
     return {
         "saipe": one_new_york(saipe[[*key, "poverty_rate", "median_household_income"]], key, residents),
         "labour": work,
-        "snap": one_new_york(snap[[*key, "snap_recipients"]], key, None),
+        "snap": food,
+        "acs": people[key].merge(
+            _surveyed(acs, population["county_fips"]), on=key, how="left", validate="one_to_one"
+        ),
     }
+
+
+def _residents(table: pd.DataFrame, people: pd.DataFrame) -> np.ndarray:
+    """Return residents row for row with a table of county-years; missing where there are none."""
+    key = ["county_fips", "year"]
+    found = table[key].merge(people, on=key, how="left", validate="one_to_one")["population"]
+    return found.where(found > 0).to_numpy(dtype=float)
+
+
+def _surveyed(acs: pd.DataFrame, counties: pd.Series) -> pd.DataFrame:
+    """Return participation and employment of people of 16 and over, in percent, in the last year of each period."""
+    parts = []
+    for vintage, year in SURVEY_YEARS.items():
+        one = _survey(
+            acs, counties, vintage, dict.fromkeys(("population_16_over", *SURVEYED.values()), "s2301")
+        )
+        adults = one.set_index("county_fips")["population_16_over"]
+        rates = one[["county_fips"]].assign(**{name: 100 * one[given] for name, given in SURVEYED.items()})
+        parts.append(one_new_york(rates, ["county_fips"], adults).assign(year=year))
+    return pd.concat(parts, ignore_index=True)

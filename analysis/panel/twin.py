@@ -50,7 +50,15 @@ from analysis.panel.twin_frame import (
     twin_shapes,
 )
 from analysis.panel.twin_reports import city_table, make_reports
-from analysis.panel.twin_yearly import Counties, draw_declines, draw_federal, draw_policies, draw_yearly
+from analysis.panel.twin_yearly import (
+    Counties,
+    draw_declines,
+    draw_federal,
+    draw_later,
+    draw_policies,
+    draw_survey,
+    draw_yearly,
+)
 
 __all__ = ["make_twin", "read_parameters", "simulate", "truth", "twin_shapes"]
 
@@ -205,8 +213,13 @@ def simulate(
     yearly = draw_yearly(parameters["yearly"], base, streams["yearly"])
     declines, facilities = draw_declines(parameters["declines"], base, streams["declines"])
     federal = draw_federal(parameters["federal"], base, declines, streams["federal"])
+    yearly["acs"] = draw_survey(parameters["later"], yearly, streams["survey"])
     fixed = pd.concat(
-        [base.frame[["county_fips"]], base.traits.drop(columns=["growth", *(f"log_rate_{m}" for m in BASE)])],
+        [
+            base.frame[["county_fips"]],
+            base.traits.drop(columns=["growth", *(f"log_rate_{m}" for m in BASE)]),
+            draw_later(parameters["later"], base, yearly, streams["later"]),
+        ],
         axis=1,
     )
     panel, joins = assemble(base.frame, base.population, table, yearly, fixed, federal)
@@ -290,7 +303,7 @@ def truth(parameters: Mapping[str, Any], seed: int | None = None, paths: Paths |
 
 
 def _streams(seed: int) -> dict[str, np.random.Generator]:
-    """One stream of draws a stage, so that a change in one leaves the others as they were."""
+    """One stream of draws a stage, so that a change in one leaves the others as they were; new ones come last."""
     names = (
         "lists",
         "frame",
@@ -303,6 +316,8 @@ def _streams(seed: int) -> dict[str, np.random.Generator]:
         "declines",
         "cities",
         "reports",
+        "survey",
+        "later",
     )
     return dict(
         zip(names, map(np.random.default_rng, np.random.SeedSequence(seed).spawn(len(names))), strict=True)

@@ -35,6 +35,7 @@ from analysis.panel.twin_measure import (
     measure_agencies,
     measure_declines,
     measure_federal,
+    measure_later,
     measure_places,
     measure_reporting,
     measure_totals,
@@ -83,6 +84,7 @@ def calibrate(panel: Panel, cities: pd.DataFrame) -> dict[str, Any]:
         "federal": measure_federal(table, panel.policies),
         "declines": measure_declines(table, panel.declines, adopted),
         "totals": measure_totals(panel),
+        "later": measure_later(table),
     }
 
 
@@ -314,6 +316,7 @@ COMMENTS: Mapping[str, str] = {
     "federal": "Secure Communities, 287(g) agreements, the federal list of May 2025.",
     "declines": "Recorded declines: whether any (logit), how many (log), which share of resolved detainers (logit), 2007-2015.",
     "totals": "Share of national totals that city and county agencies hold; share of crime other agencies record, by state.",
+    "later": "Covariates of about 2015 on earlier ones, and the survey's five-year figures on yearly ones (scales near the normal).",
 }
 
 

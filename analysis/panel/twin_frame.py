@@ -52,6 +52,17 @@ COVARIATES = (
 TRAITS = (*COVARIATES, *(f"log_rate_{m}" for m in BASE))
 ON_THEIR_OWN_SCALE = ("log_population_2010", "growth", "log_density_2010", "log_income_2010")
 
+LATER: Mapping[str, str] = {
+    "hispanic_2014": "hispanic_2010",
+    "black_2014": "black_2010",
+    "age_16_24_2011_2015": "age_15_24_2010",
+    "age_65_over_2014": "age_65_over_2010",
+    "bachelor_2011_2015": "bachelor_2006_2010",
+    "non_citizen_2014_2018": "foreign_born_2009_2013",
+    "democratic_vote_2012": "democratic_vote_2008",
+}
+"""Covariates of about 2015, each with the earlier one it is drawn from."""
+
 SIZES = (0, 10_000, 25_000, 100_000, 500_000)
 """Lower bounds of the classes of size by which persistence is stated, residents in 2010."""
 

@@ -10,7 +10,8 @@ from scipy.special import logit
 
 from analysis.base.records import Panel
 from analysis.panel.build import YEARS
-from analysis.panel.twin_frame import BASE, CLASSES, to_normal
+from analysis.panel.covariates import SURVEY_YEARS
+from analysis.panel.twin_frame import BASE, CLASSES, LATER, to_normal
 from analysis.panel.twin_moments import logistic, persistence, reporting_thresholds
 
 WINDOW = (2010, 2017)
@@ -235,6 +236,49 @@ def measure_yearly(table: pd.DataFrame) -> dict[str, Any]:
         for name in ("poverty_rate", "unemployment_rate", "snap_recipients")
     }
     return out
+
+
+def measure_later(table: pd.DataFrame) -> dict[str, Any]:
+    """Return how covariates of about 2015 follow from earlier ones, and the survey's figures from yearly ones.
+
+    Lines between scales near the normal: slope, level, deviation around the line.
+    """
+    one = table[table["year"].eq(2010)].set_index("county_fips")
+    out: dict[str, Any] = {}
+    for name, earlier in LATER.items():
+        x, y = to_normal(earlier, one[earlier]), to_normal(name, one[name])
+        slope = _slope(x, y)
+        rest = y - slope * x
+        found = rounded((slope, rest.mean(), rest.std()), 2)
+        out[name] = dict(zip(("slope", "level", "sd"), found, strict=True))
+    rows = table[table["year"].isin(SURVEY_YEARS.values())].set_index(["county_fips", "year"])
+    in_work = rows["employment_population"] / rows["participation"]
+    for name, x, y in (
+        ("participation", rows["labour_force_per_resident"] / 100, rows["participation"] / 100),
+        ("employment_population", 1 - rows["unemployment_rate"] / 100, in_work),
+    ):
+        x, y = (to_normal(name, v.where(x.notna() & y.notna())) for v in (x, y))
+        # Within years: the recession moves both, and by other lines than counties differ.
+        slope = _slope(*(v - v.groupby("year").transform("mean") for v in (x, y)))
+        rest = y - slope * x
+        years = rest.groupby("year").mean()
+        own = (rest - rest.groupby("year").transform("mean")).groupby("county_fips").mean()
+        out[name] = {
+            "slope": round(slope, 2),
+            "level_by_year": rounded(years, 2),
+            "sd": round(float(own.std()), 2),
+        }
+    out["missing"] = {
+        "non_citizen_states": sorted(
+            str(s) for s, g in one.groupby("state") if g["non_citizen_2014_2018"].isna().all()
+        )
+    }
+    return out
+
+
+def _slope(x: pd.Series, y: pd.Series) -> float:
+    ok = x.notna() & y.notna()
+    return float(np.cov(x[ok], y[ok])[0, 1] / x[ok].var())
 
 
 def measure_federal(table: pd.DataFrame, policies: pd.DataFrame) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from scipy.special import expit, logit, ndtr
 from analysis.base.codebook import validate
 from analysis.base.paths import Paths
 from analysis.panel.build import YEARS
+from analysis.panel.covariates import SURVEY_YEARS
 from analysis.panel.sources import detainers, policy
 from analysis.panel.twin_crime import Rates
-from analysis.panel.twin_frame import exposure, fading, to_normal
+from analysis.panel.twin_frame import LATER, exposure, fading, from_normal, to_normal
 
 T = len(YEARS)
 KEY = ["county_fips", "year"]
@@ -89,7 +90,10 @@ def draw_policies(
 def draw_yearly(
     parameters: Mapping[str, Any], base: Counties, rng: np.random.Generator
 ) -> dict[str, pd.DataFrame]:
-    """Return yearly covariates: each county's own level of 2010, the national path, a fading deviation."""
+    """Return yearly covariates: each county's own level of 2010, the national path, a fading deviation.
+
+    The order of draws is part of the simulated panel: what comes later has streams of its own.
+    """
     n = len(base.frame)
     start = list(YEARS).index(2010)
 
@@ -123,6 +127,7 @@ def draw_yearly(
     poverty = blank(np.round(poverty, 1), "poverty_rate")
     absent = rng.random((n, T)) < float(parameters["missing"]["unemployment_rate"])
     employed = np.round(force * (1 - idle / 100))
+    recipients = blank(recipients, "snap_recipients")
     key = base.population[KEY]
     return {
         "saipe": key.assign(
@@ -133,9 +138,79 @@ def draw_yearly(
             labour_force=np.where(absent, np.nan, force).ravel(),
             employed=np.where(absent, np.nan, employed).ravel(),
             unemployment_rate=np.where(absent, np.nan, 100 * (1 - employed / np.maximum(force, 1))).ravel(),
+            labour_force_per_resident=np.where(absent, np.nan, 100 * force / people).ravel(),
+            employed_per_resident=np.where(absent, np.nan, 100 * employed / people).ravel(),
         ),
-        "snap": key.assign(snap_recipients=blank(recipients, "snap_recipients").ravel()),
+        "snap": key.assign(
+            snap_recipients=recipients.ravel(), snap_share=(100 * recipients / people).ravel()
+        ),
     }
+
+
+def draw_survey(
+    parameters: Mapping[str, Any], yearly: Mapping[str, pd.DataFrame], rng: np.random.Generator
+) -> pd.DataFrame:
+    """Return participation and employment of people of 16 and over, in percent, in the years the survey stands in.
+
+    Args:
+        parameters: section ``later``.
+        yearly: result of `draw_yearly`.
+        rng: source of draws: one deviation a county, kept over the three overlapping periods.
+    """
+    work = yearly["labour"]
+    n = len(work) // T
+    years = [list(YEARS).index(year) for year in SURVEY_YEARS.values()]
+
+    def figure(name: str, given: pd.Series) -> np.ndarray:
+        part = parameters[name]
+        x = to_normal(name, given).to_numpy().reshape(n, T)
+        # A year without a figure takes the county's mean of the others.
+        x = np.where(np.isnan(x), np.nanmean(x, axis=1, keepdims=True), x)[:, years]
+        own = float(part["sd"]) * rng.standard_normal((n, 1))
+        return from_normal(name, np.asarray(part["level_by_year"]) + float(part["slope"]) * x + own)
+
+    active = figure("participation", work["labour_force_per_resident"] / 100)
+    busy = figure("employment_population", 1 - work["unemployment_rate"] / 100)
+    both = np.full((2, n, T), np.nan)
+    both[:, :, years] = 100 * np.stack([active, active * busy])
+    return work[KEY].assign(participation=both[0].ravel(), employment_population=both[1].ravel())
+
+
+def draw_later(
+    parameters: Mapping[str, Any],
+    base: Counties,
+    yearly: Mapping[str, pd.DataFrame],
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Return covariates of about 2015, row for row with the frame.
+
+    Population, density, poverty, unemployment and income are those of the simulated year 2015; the rest follow
+    earlier traits with a deviation of their own.
+
+    Args:
+        parameters: section ``later``.
+        base: simulated counties.
+        yearly: result of `draw_yearly`.
+        rng: source of draws.
+    """
+    table = pd.DataFrame(index=base.frame.index)
+    for name, earlier in LATER.items():
+        part = parameters[name]
+        x = to_normal(earlier, base.traits[earlier]).to_numpy()
+        own = float(part["sd"]) * rng.standard_normal(len(x))
+        table[name] = from_normal(name, float(part["level"]) + float(part["slope"]) * x + own)
+    absent = base.frame["state"].isin(parameters["missing"]["non_citizen_states"])
+    table.loc[absent, "non_citizen_2014_2018"] = np.nan
+    here = base.population["year"].eq(2015).to_numpy()
+    people = np.log(base.population["population"].to_numpy()[here])
+    saipe, work = yearly["saipe"][here], yearly["labour"][here]
+    return table.assign(
+        log_population_2015=people,
+        log_density_2015=base.traits["log_density_2010"] + people - base.traits["log_population_2010"],
+        poverty_2015=saipe["poverty_rate"].to_numpy() / 100,
+        log_income_2015=np.log(saipe["median_household_income"].to_numpy()),
+        unemployment_2015=work["unemployment_rate"].to_numpy() / 100,
+    )
 
 
 def draw_declines(

@@ -96,6 +96,113 @@ def test_population_is_the_censuss(panel):
     assert (panel.table.groupby("year")["population"].sum().diff().dropna() > 0).all()
 
 
+def test_economic_outcomes_hold_the_published_rates(panel):
+    def mean(column: str, year: int, weight: str = "population") -> float:
+        rows = panel.table[panel.table["year"].eq(year)].dropna(subset=[column])
+        return float(np.average(rows[column], weights=rows[weight]))
+
+    # SAIPE; LAUS over its labour force; recipients in July; ACS S2301.
+    assert mean("poverty_rate", 2015) == pytest.approx(14.75, abs=0.01)
+    for year, rate in {2010: 9.63, 2012: 8.07, 2016: 4.87}.items():
+        assert mean("unemployment_rate", year, "labour_force") == pytest.approx(rate, abs=0.005), year
+    table = panel.table[panel.table["year"].eq(2015)]
+    assert (table["snap_share"] * table["population"]).sum() / 100 == pytest.approx(44.6e6, rel=0.001)
+    # 63.7 and 58.0 percent of the people of 16 and over; residents of all ages are near weights.
+    assert mean("participation", 2015) == pytest.approx(63.7, abs=0.1)
+    assert mean("employment_population", 2015) == pytest.approx(58.0, abs=0.15)
+    # 157.1 M in the labour force and 148.8 M at work over 320.6 M residents.
+    assert mean("labour_force_per_resident", 2015) == pytest.approx(48.9, abs=0.15)
+    assert mean("employed_per_resident", 2015) == pytest.approx(46.3, abs=0.15)
+    assert mean("participation", 2012) > mean("participation", 2014) > mean("participation", 2015)
+
+
+def test_economic_outcomes_are_there_for_every_area_but_one(panel):
+    main = panel.table[panel.table["year"].ge(2010)]
+    yearly = [
+        "median_household_income", "poverty_rate", "unemployment_rate", "snap_share",
+        "labour_force_per_resident", "employed_per_resident",
+    ]  # fmt: skip
+    for column in yearly:
+        # Kalawao, of under a hundred residents.
+        assert set(main.loc[main[column].isna(), "county_fips"]) == {"15005"}, column
+    filled = panel.table.groupby("year")[["participation", "employment_population"]].count()
+    assert filled.loc[[2012, 2014, 2015]].eq(3_138).all(axis=None)
+    assert filled.drop([2012, 2014, 2015]).eq(0).all(axis=None)
+    # Counts of two sources: labour force above residents is rare and stated.
+    over = panel.table[panel.table["labour_force_per_resident"].gt(100)]
+    assert f"{len(over)} county-years" in load_codebook().measures["labour_force_per_resident"].note
+
+
+def test_both_vintages_of_every_covariate_set_are_filled(panel):
+    """Sets A to C of the matched comparisons, before the policies and about 2015."""
+    one = panel.table[panel.table["year"].eq(2015)].set_index("county_fips")
+    codebook = load_codebook()
+    names = [
+        "log_population", "foreign_born", "hispanic", "black", "age_15_24", "age_65_over", "bachelor", "log_density",
+        "poverty", "unemployment", "log_income", "democratic_vote",
+    ]  # fmt: skip
+    lacking = {
+        "2006_2010": {"bachelor": 2, "poverty": 1, "unemployment": 1, "log_income": 1, "democratic_vote": 30},
+        "2009_2015": {"poverty": 1, "unemployment": 1, "log_income": 1, "democratic_vote": 30},
+    }
+    lacking["2009_2018"] = lacking["2009_2015"] | {"non_citizen": 32}
+    for vintage, missing in lacking.items():
+        asked = [*names, "non_citizen"] if vintage == "2009_2018" else names
+        found = {n: int(one[codebook.covariate_column(n, vintage)].isna().sum()) for n in asked}
+        assert {n: k for n, k in found.items() if k} == missing, vintage
+    # Neighbouring vintages of one thing agree on who is high and who is low; unemployment moves with the recession.
+    for name in names:
+        early, late = (one[codebook.covariate_column(name, v)] for v in ("2006_2010", "2009_2015"))
+        assert early.corr(late) > (0.75 if name == "unemployment" else 0.94), name
+
+
+def test_covariates_of_2015_are_the_outcomes_of_that_year(panel):
+    one = panel.table[panel.table["year"].eq(2015)].set_index("county_fips")
+    np.testing.assert_allclose(one["log_population_2015"], np.log(one["population"]), rtol=1e-12)
+    np.testing.assert_allclose(one["unemployment_2015"], one["unemployment_rate"] / 100, rtol=1e-9)
+    # New York City: the census of April 2010 weighs the covariate, the estimate of July 2010 the outcome.
+    for covariate, outcome in (
+        (one["poverty_2015"], one["poverty_rate"] / 100),
+        (np.exp(one["log_income_2015"]), one["median_household_income"]),
+    ):
+        np.testing.assert_allclose(covariate, outcome, rtol=1e-3)
+        rest = covariate.index != NEW_YORK_CITY
+        np.testing.assert_allclose(covariate[rest], outcome[rest], rtol=1e-12)
+
+
+def test_new_york_citys_rates_come_from_its_counts(panel, paths):
+    city = panel.table[panel.table["county_fips"].eq(NEW_YORK_CITY)].set_index("year").loc[2015]
+    wide = tidy(paths, "acs").query("vintage == '2011_2015'")
+    wide = wide[wide["county_fips"].isin(NEW_YORK_COUNTIES)].pivot(
+        index="county_fips", columns=["source", "variable"], values="value"
+    )
+    assert len(wide) == 5
+    survey = wide["s2301"]
+    adults = survey["population_16_over"]
+    active = (adults * survey["labour_force_participation"]).sum() / adults.sum()
+    assert city["participation"] == pytest.approx(100 * active, rel=1e-12)
+    young = survey["population_16_24"].sum() / wide["extract_2015", "population"].sum()
+    assert city["age_16_24_2011_2015"] == pytest.approx(young, rel=1e-12)
+    votes = tidy(paths, "votes").query("year == 2012")
+    votes = votes[votes["county_fips"].isin(NEW_YORK_COUNTIES)]
+    share = votes["democratic"].sum() / votes["total"].sum()
+    assert city["democratic_vote_2012"] == pytest.approx(share, rel=1e-12)
+
+
+def test_merged_and_renamed_counties_have_the_new_columns(panel):
+    # Bedford with its city, Oglala Lakota and Kusilvak under their new codes.
+    one = panel.table[panel.table["year"].eq(2015)].set_index("county_fips")
+    named = [
+        "participation",
+        "snap_share",
+        "hispanic_2014",
+        "bachelor_2011_2015",
+        "age_16_24_2011_2015",
+        "poverty_2015",
+    ]
+    assert one.loc[["51019", "46102", "02158"], named].notna().all(axis=None)
+
+
 def test_classes_of_the_frame_before_new_york_is_one_area_and_after(panel, paths):
     order = [
         "large_central_metro",

@@ -19,17 +19,21 @@ def value(long, code, variable):
 
 def test_employment_of_a_merged_county_is_weighted_by_who_the_rate_is_of():
     out = acs.tidy_s2301(
-        s2301(("51515", "1000", "50.0", "40.0", "20.0"), ("51019", "3000", "80.0", "70.0", "10.0")),
+        s2301(
+            ("51515", "1000", "50.0", "40.0", "20.0", "30", "70"),
+            ("51019", "3000", "80.0", "70.0", "10.0", "100", "200"),
+        ),
         "2008_2012",
     )
     assert value(out, "51019", "population_16_over") == 4000
+    assert value(out, "51019", "population_16_24") == 400
     assert value(out, "51019", "labour_force_participation") == pytest.approx((500 + 2400) / 4000)
     # Unemployment is of the labour force: 100 of 500 and 240 of 2,400.
     assert value(out, "51019", "unemployment") == pytest.approx(340 / 2900)
 
 
 def test_a_relabelled_or_broken_table_is_refused():
-    row = ("01001", "1000", "60.0", "55.0", "8.6")
+    row = ("01001", "1000", "60.0", "55.0", "8.6", "50", "60")
     with pytest.raises(SourceError, match="is labelled 'In labor force; Estimate; AGE"):
         acs.tidy_s2301(
             s2301(row, labels=[*S2301[:2], "In labor force; Estimate; AGE - 16 to 19 years", *S2301[3:]]),
@@ -44,16 +48,17 @@ def test_a_relabelled_or_broken_table_is_refused():
     with pytest.raises(SourceError, match="below 0"):
         acs.tidy_s2301(s2301(("01001", "-1000", *row[2:])), "2008_2012")
     with pytest.raises(SourceError, match="exceeds one in 01001"):
-        acs.tidy_s2301(s2301(("01001", "1000", "600", "55.0", "8.6")), "2008_2012")
+        acs.tidy_s2301(s2301(("01001", "1000", "600", *row[3:])), "2008_2012")
     with pytest.raises(SourceError, match="HC04_EST_VC01"):
         acs.tidy_s2301(s2301(row).drop(columns="HC04_EST_VC01"), "2008_2012")
 
 
 def test_a_figure_that_is_not_published_has_no_row():
-    out = acs.tidy_s2301(s2301(("01001", "1000", "60.0", "55.0", "-")), "2008_2012")
+    out = acs.tidy_s2301(s2301(("01001", "1000", "60.0", "55.0", "-", "50", "60")), "2008_2012")
     assert sorted(out["variable"]) == [
         "employment_population_ratio",
         "labour_force_participation",
+        "population_16_24",
         "population_16_over",
     ]
 
@@ -100,6 +105,15 @@ def test_vintages_hold_and_repackaged_extracts_agree(raw):
     # One file's Hispanic share of 2010 is not the Hispanic share; nothing is built on it.
     assert overlaps.loc[("hispanic_2010", "hispanic_2010__oeps"), "max_absolute"] > 0.3
     assert overlaps.loc[("foreign_born_2006_2010", "foreign_born_2009_2013"), "correlation"] > 0.97
+    # Estimates of July 2014 against the survey around them.
+    hispanic = overlaps.loc[("hispanic_2014", "hispanic_2011_2015__extract_2015")]
+    elderly = overlaps.loc[("age_65_over_2014", "age_65_over_2012_2016__context_2016")]
+    assert hispanic["correlation"] > 0.99 and elderly["correlation"] > 0.95
+    # Ages 16-24 were 12.6 % of residents, people of 16 and over 79.4 %, in 2011-15.
+    period = table[table["vintage"].eq("2011_2015")].groupby(["source", "variable"])["value"].sum()
+    everyone = period["extract_2015", "population"]
+    assert period["s2301", "population_16_24"] / everyone == pytest.approx(0.1256, abs=2e-4)
+    assert period["s2301", "population_16_over"] / everyone == pytest.approx(0.794, abs=1e-3)
     people = table[(table["variable"] == "population") & (table["vintage"] == "2014_2018")]
     people = people.set_index("county_fips")["value"]
     noncitizen = table[table["variable"] == "noncitizen"].set_index("county_fips")["value"]

@@ -205,6 +205,11 @@ def test_shares_hold_the_census_and_agree_between_sources(raw):
     assert national["black_2010"] == pytest.approx(0.126, abs=0.001)
     assert national["age_65_over_2010"] == pytest.approx(0.130, abs=0.001)
     assert national["foreign_born_2006_2010"] == pytest.approx(0.127, abs=0.001)
+    # Estimates of July 2014: 17.4 % Hispanic, 13.2 % Black alone, 14.5 % of 65 and over.
+    later = shares[["hispanic_2014", "black_2014", "age_65_over_2014"]]
+    people = census.read_population(raw).query("year == 2014").set_index("county_fips")["population"]
+    nation = np.average(later, axis=0, weights=people.reindex(later.index))
+    assert nation == pytest.approx([0.174, 0.132, 0.145], abs=0.0005)
     others = census.read_share_alternates(raw)
     tolerances = {"black_2010__oeps": 1e-4, "age_65_over_2010__oeps": 1e-4, "hispanic_2010__mobility": 1e-6}
     for name, tolerance in tolerances.items():

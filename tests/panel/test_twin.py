@@ -17,6 +17,7 @@ from analysis.panel.twin_calibrate import MARKER, calibrate, write_parameters
 from analysis.panel.twin_crime import BASE, county_rates
 from analysis.panel.twin_frame import (
     CLASSES,
+    LATER,
     PARAMETERS,
     correlation_of,
     draw_classes,
@@ -153,6 +154,42 @@ def test_shapes_and_panel_know_the_same_areas(panel):
     assert set(shapes.loc[~city, "county_fips"]) | {"36998"} == set(panel.table["county_fips"])
 
 
+def test_what_was_added_later_left_the_older_draws_as_they_were():
+    # Streams come from one seed in a fixed order: a new one goes last, or every committed simulation changes.
+    from analysis.panel.twin import _streams
+
+    names = list(_streams(1))
+    assert names[:11] == [
+        "lists", "frame", "traits", "population", "rates", "agencies", "yearly", "federal", "declines", "cities", "reports",
+    ]  # fmt: skip
+    children = np.random.SeedSequence(1).spawn(11)
+    for name, child in zip(names, children, strict=False):
+        assert _streams(1)[name].random() == np.random.default_rng(child).random()
+
+
+def test_covariates_of_about_2015_are_those_of_the_simulated_year(panel):
+    one = panel.table.query("year == 2015").set_index("county_fips")
+    assert np.allclose(one["log_population_2015"], np.log(one["population"]))
+    assert np.allclose(one["poverty_2015"], one["poverty_rate"] / 100, equal_nan=True)
+    assert np.allclose(one["unemployment_2015"], one["unemployment_rate"] / 100, equal_nan=True)
+    assert np.allclose(one["log_income_2015"], np.log(one["median_household_income"]), equal_nan=True)
+    assert np.allclose(one["snap_share"], 100 * one["snap_recipients"] / one["population"], equal_nan=True)
+    grown = one["log_density_2015"] - one["log_density_2010"]
+    assert np.allclose(grown, one["log_population_2015"] - one["log_population_2010"])
+    for name, earlier in LATER.items():
+        assert one[name].corr(one[earlier]) > 0.75, name
+    assert one["state"][one["non_citizen_2014_2018"].isna()].unique().tolist() == ["AK"]
+
+
+def test_the_survey_stands_in_three_years_and_nobody_works_who_is_not_in_the_labour_force(panel):
+    filled = panel.table.dropna(subset=["participation"])
+    assert filled.groupby("year")["county_fips"].nunique().to_dict() == {2012: 3138, 2014: 3138, 2015: 3138}
+    assert filled["employment_population"].notna().all()
+    assert (filled["employment_population"] < filled["participation"]).all()
+    nation = np.average(filled["participation"], weights=filled["population"])
+    assert 55 < nation < 68
+
+
 # --- the parameter file -----------------------------------------------------------------------------------------
 
 
@@ -200,6 +237,10 @@ def recovered(panel, cities):
         (("declines", "any_on_adoption"), 0.50),
         (("declines", "any_per_log_size"), 0.15),
         (("places", "county_share_by_class"), 0.06),
+        (("later", "hispanic_2014", "slope"), 0.03),
+        (("later", "non_citizen_2014_2018", "sd"), 0.04),
+        (("later", "participation", "slope"), 0.05),
+        (("later", "employment_population", "level_by_year"), 0.08),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else None,
 )

@@ -39,7 +39,8 @@ CONTEXT_2016 = "acs/medsl_election_context_2018.csv"
 CITIZENSHIP_2018 = "acs/acs2018_citizenship_county.csv"
 
 # Of table S2301, population 16 years and over: total, labour force, employed, unemployment. The middle two
-# are percentages of the population, although the labels of the two older vintages read like counts.
+# are percentages of the population, although the labels of the two older vintages read like counts. The last
+# two are people of 16 to 24.
 S2301_LABELS = MappingProxyType(
     {
         "HC01_EST_VC01": ("Total; Estimate; Population 16 years and over",),
@@ -52,6 +53,8 @@ S2301_LABELS = MappingProxyType(
             "Employment/Population Ratio; Estimate; Population 16 years and over",
         ),
         "HC04_EST_VC01": ("Unemployment rate; Estimate; Population 16 years and over",),
+        "HC01_EST_VC03": ("Total; Estimate; AGE - 16 to 19 years",),
+        "HC01_EST_VC04": ("Total; Estimate; AGE - 20 to 24 years",),
     }
 )
 S2301_COLUMNS = ("GEO.id2", *S2301_LABELS)
@@ -76,7 +79,7 @@ CITIZENSHIP_COLUMNS = (
     "fips", "POPULATION_Total", "CITIZEN_Estimate__Total__Not_a_U_S__citizen",
     "CITIZEN_Estimate__Total__U_S__citizen_by_naturalization",
 )  # fmt: skip
-COUNTS = frozenset({"population", "population_16_over", "population_25_over"})
+COUNTS = frozenset({"population", "population_16_over", "population_16_24", "population_25_over"})
 
 
 def _labelled(table: pd.DataFrame, labels: Mapping[str, tuple[str, ...]], where: str) -> pd.DataFrame:
@@ -121,16 +124,17 @@ def tidy_s2301(table: pd.DataFrame, vintage: str) -> pd.DataFrame:
         vintage: a key of `S2301`.
 
     Returns:
-        county_fips, variable (population_16_over, labour_force_participation, employment_population_ratio,
-        unemployment), value, vintage, source. Shares are of the population; unemployment is of the civilian
-        labour force. Bedford city is merged by population, its unemployment by labour force.
+        county_fips, variable (population_16_over, population_16_24, labour_force_participation,
+        employment_population_ratio, unemployment), value, vintage, source. Shares are of the population of 16
+        years and over; unemployment is of the civilian labour force. Bedford city is merged by population,
+        its unemployment by labour force.
 
     Raises:
         SourceError: a column missing or relabelled, a code without its zero, a county twice.
 
     Example:
         >>> labels = ["Id2", *(known[0] for known in S2301_LABELS.values())]
-        >>> rows = [labels, ["01001", "1000", "60.0", "55.0", "8.6"]]
+        >>> rows = [labels, ["01001", "1000", "60.0", "55.0", "8.6", "70", "80"]]
         >>> long = tidy_s2301(pd.DataFrame(rows, columns=list(S2301_COLUMNS)), "2008_2012")
         >>> long.set_index("variable")["value"]["unemployment"]
         np.float64(0.086)
@@ -140,6 +144,7 @@ def tidy_s2301(table: pd.DataFrame, vintage: str) -> pd.DataFrame:
     codes = _codes_of(body, "GEO.id2", where, padded=True)
     unknown = ("-", "(X)", "**", "N")
     people = to_numbers(body["HC01_EST_VC01"], where)
+    young = body[["HC01_EST_VC03", "HC01_EST_VC04"]].apply(to_numbers, where=where)
     rates = body[["HC02_EST_VC01", "HC03_EST_VC01", "HC04_EST_VC01"]].apply(
         to_numbers, where=where, missing=unknown
     )
@@ -147,6 +152,7 @@ def tidy_s2301(table: pd.DataFrame, vintage: str) -> pd.DataFrame:
         {
             "county_fips": codes,
             "population_16_over": people,
+            "population_16_24": young.sum(axis=1),
             "labour_force_participation": rates["HC02_EST_VC01"] / 100,
             "employment_population_ratio": rates["HC03_EST_VC01"] / 100,
             "unemployment": rates["HC04_EST_VC01"] / 100,
@@ -156,7 +162,7 @@ def tidy_s2301(table: pd.DataFrame, vintage: str) -> pd.DataFrame:
     )
     parts = apply_fips_changes(parts[in_states(codes)])
     wide = combine_counties(
-        parts, ["county_fips"], sums=["population_16_over"],
+        parts, ["county_fips"], sums=["population_16_over", "population_16_24"],
         means=["labour_force_participation", "employment_population_ratio"], weight="people",
     )  # fmt: skip
     idle = combine_counties(parts, ["county_fips"], means=["unemployment"], weight="labour_force")
@@ -340,6 +346,8 @@ def read_overlaps(raw: RawFiles) -> pd.DataFrame:
         ("foreign_born_2006_2010", "foreign_born_2009_2013", False),
         ("foreign_born_2009_2013", "foreign_born_2012_2016__context_2016", False),
         ("hispanic_2010", "hispanic_2011_2015__extract_2015", False),
+        ("hispanic_2014", "hispanic_2011_2015__extract_2015", False),
+        ("age_65_over_2014", "age_65_over_2012_2016__context_2016", False),
         ("hispanic_2011_2015__extract_2015", "hispanic_2012_2016__context_2016", False),
         ("poverty_2009_2013", "poverty_2011_2015__extract_2015", False),
     ]

@@ -360,7 +360,8 @@ SF1_COLUMNS = (
 OEPS_2000_COLUMNS = ("FIPS", "TotPop", "HispP", "BlackP", "Ovr65P", "BachelorsP", "GradSclP", "PovP")
 OEPS_2010_COLUMNS = ("FIPS", "TotPop", "BachelorsP", "GradSclP", "HispP", "BlackP", "Ovr65P")
 QUICKFACTS_COLUMNS = (
-    "fips", "POP010210", "POP645213", "EDU685213", "HSG445213", "PVY020213", "LND110210",
+    "fips", "POP010210", "POP645213", "EDU685213", "HSG445213", "PVY020213", "LND110210", "RHI725214",
+    "RHI225214", "AGE775214",
 )  # fmt: skip
 MOBILITY_COLUMNS = (
     "state", "county", "foreign_share2010", "frac_coll_plus2000", "frac_coll_plus2010", "poor_share2000",
@@ -478,7 +479,7 @@ def tidy_shares(
         census_2010: Summary File 1, P5 and P12, as text.
         oeps_2000: Census 2000 as the Opioid Environment Policy Scan tabulates it, text.
         oeps_2010: the same for 2010; only its education is taken, which is of ACS 2006-10.
-        quickfacts: QuickFacts 2015 (ACS 2009-13), text.
+        quickfacts: QuickFacts 2015 (ACS 2009-13, and population estimates of July 2014), text.
         mobility: Opportunity Insights county covariates, text; foreign-born of ACS 2006-10.
 
     Returns:
@@ -522,6 +523,7 @@ def _quickfacts(table: pd.DataFrame) -> pd.DataFrame:
     columns = {
         "foreign_born_2009_2013": ["POP645213"], "bachelor_2009_2013": ["EDU685213"],
         "owner_occupied_2009_2013": ["HSG445213"], "poverty_2009_2013": ["PVY020213"],
+        "hispanic_2014": ["RHI725214"], "black_2014": ["RHI225214"], "age_65_over_2014": ["AGE775214"],
     }  # fmt: skip
     code = table["fips"].str.strip()
     # The nation is printed as 0; states as 1000, 2000, ...
