@@ -9,6 +9,7 @@ import pytest
 from estimation_cases import reference_counties, reference_values
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from analysis.estimation.matching.average import (
     average_effect,
@@ -28,6 +29,8 @@ from analysis.estimation.matching.randomisation import (
     assignment,
     difference_in_means,
     draw_assignments,
+    evaluate_assignments,
+    randomisation_inference,
     randomisation_test,
     reassign,
     studentised_difference,
@@ -38,7 +41,7 @@ from analysis.estimation.matching.regression import (
     pair_labels,
     regression_adjustment,
 )
-from analysis.estimation.matching.variance import matched_difference, within_arm_variance
+from analysis.estimation.matching.variance import influence, matched_difference, within_arm_variance
 
 # Closed forms: only rounding separates the two programs. The logit is iterative on both sides.
 CLOSED, ITERATIVE = 1e-8, 1e-7
@@ -136,6 +139,8 @@ def test_regression_on_pairs_equals_r(name, covariates):
             # With eight states the two-way sum can be negative; R takes its root, we refuse.
             with pytest.raises(ValueError, match="two-way variance is -"):
                 matched_variance(found.influence[inside], clusters[inside])
+            largest = matched_variance(found.influence[inside], clusters[inside], "largest")
+            assert largest**0.5 == pytest.approx(max(stored["by_pair"], stored["by_state"]), abs=CLOSED)
             continue
         error = matched_variance(found.influence[inside], clusters[inside]) ** 0.5
         assert error == pytest.approx(stored[key], abs=CLOSED)
@@ -306,7 +311,7 @@ def test_estimated_score_adjustment_refuses_what_it_cannot_carry():
 
 def test_bootstrap_refuses_matching_with_replacement_and_says_why():
     with pytest.raises(ValueError, match="Abadie and Imbens 2008"):
-        cluster_bootstrap(lambda rows: 0.0, STATE, "nearest_with_replacement", draws=99, seed=1)
+        cluster_bootstrap(lambda rows: 0.0, STATE, "matched_difference", draws=99, seed=1)
     for name in REFUSED:
         with pytest.raises(ValueError, match=f"no bootstrap for {name}"):
             cluster_bootstrap(lambda rows: 0.0, STATE, name, draws=99, seed=1)
@@ -328,7 +333,60 @@ def test_bootstrap_error_is_near_the_clustered_one():
     analytic = matched_variance(augmented_weighting(y, d, x).effect.influence, states) ** 0.5
     # 300 draws give the standard error to about 4 %.
     assert found.std_error == pytest.approx(analytic, rel=0.15)
-    assert found.conf_low < statistic(np.arange(960)) < found.conf_high
+    assert found.estimate == statistic(np.arange(960))
+    assert found.normal_high - found.estimate == pytest.approx(norm.ppf(0.975) * found.std_error)
+    assert found.normal_low + found.normal_high == pytest.approx(2 * found.estimate)
+    assert [found.conf_low, found.conf_high] == pytest.approx(np.quantile(found.estimates, [0.025, 0.975]))
+    assert found.failed == 0 and found.reasons == ()
+
+
+def test_bootstrap_runs_the_whole_procedure_on_whole_states():
+    # Eight states: every resample holds each drawn state's rows as often as it was drawn, and nothing else.
+    seen = []
+
+    def statistic(rows):
+        seen.append(np.bincount(rows, minlength=len(Y)))
+        return float(Y[rows].mean())
+
+    rng = np.random.default_rng(4)
+    found = cluster_bootstrap(statistic, STATE, "weighting", draws=60, seed=rng)
+    assert (seen[0] == 1).all() and len(seen) == 61
+    for times in seen[1:]:
+        by_state = [set(times[state == STATE].tolist()) for state in np.unique(STATE)]
+        assert all(len(one) == 1 for one in by_state)
+        assert sum(one.pop() for one in by_state) == len(np.unique(STATE))
+    again = cluster_bootstrap(statistic, STATE, "weighting", draws=60, seed=np.random.default_rng(4))
+    assert np.array_equal(again.estimates, found.estimates)
+
+
+def test_bootstrap_counts_failures_by_reason_and_raises_other_errors():
+    class OddError(Exception):
+        pass
+
+    states = np.repeat(np.arange(40), 4)
+    outcomes = []
+
+    def statistic(rows):
+        if len(set(rows)) == len(states):
+            return 0.0
+        # The first row tells apart: a third of the draws raise, a third give nothing, a third a number.
+        outcomes.append(rows[0] // 4 % 3)
+        if outcomes[-1] == 0:
+            raise OddError(f"{len(set(rows))} rows in {1.5 * rows[0]} parts")
+        return np.nan if outcomes[-1] == 1 else 1.0
+
+    how = {"draws": 200, "seed": 1}
+    found = cluster_bootstrap(statistic, states, "weighting", allow_failed=0.9, failures=(OddError,), **how)
+    raised, nothing = outcomes.count(0), outcomes.count(1)
+    assert dict(found.reasons) == {
+        "# rows in # parts": raised,
+        "the estimate is missing or infinite": nothing,
+    }
+    assert found.failed == raised + nothing == np.isnan(found.estimates).sum() > 50
+    with pytest.raises(OddError):
+        cluster_bootstrap(statistic, states, "weighting", **how)
+    with pytest.raises(ValueError, match=rf"{found.failed} of 200 .*wanted no more than 5%"):
+        cluster_bootstrap(statistic, states, "weighting", failures=(OddError,), **how)
 
 
 def test_bootstrap_bad_input_is_named():
@@ -340,15 +398,15 @@ def test_bootstrap_bad_input_is_named():
     with pytest.raises(ValueError, match="wanted their codes"):
         cluster_bootstrap(statistic, STATE, "matched_sample", draws=9, seed=1)
     with pytest.raises(ValueError, match="at least two of each"):
-        cluster_bootstrap(statistic, np.zeros(len(Y)), "regression", draws=9, seed=1)
+        cluster_bootstrap(statistic, np.zeros(len(Y)), "weighting", draws=9, seed=1)
     with pytest.raises(ValueError, match="wanted one of"):
         cluster_bootstrap(statistic, STATE, "guess", draws=9, seed=1)
     # Treated counties in one state of eight: a third of the resamples hold none.
-    with pytest.raises(ValueError, match="resamples gave no estimate"):
+    with pytest.raises(ValueError, match=r"resamples gave no estimate \(\d+ times: treated and comparison"):
         cluster_bootstrap(
             lambda rows: matched_regression(Y[rows], (STATE[0] == STATE)[rows], ONES[rows]).estimate,
             STATE,
-            "regression",
+            "regression_adjustment",
             draws=50,
             seed=1,
         )
@@ -462,3 +520,169 @@ def test_impossible_assignments_are_named():
     plan = assignment("counties_within_states", D, STATE)
     with pytest.raises(ValueError, match="wanted draws"):
         randomisation_test(difference_in_means(Y), D, plan, draws=0, seed=1)
+
+
+def test_units_that_could_not_fall_otherwise_are_named():
+    states = np.array(["IA", "IA", "OR", "OR", "WA", "WA", "WA", "WA"])
+    urban = np.array(["metro", "rural", "metro", "metro", "metro", "metro", "rural", "rural"])
+    d = np.array([1, 0, 0, 0, 1, 0, 1, 0], dtype=bool)
+    plain = assignment("counties_within_states", d, states)
+    assert plain.idle == ("OR",) and plain.count == 2 * 6
+    within = assignment("counties_within_states", d, states, urban)
+    assert within.idle == ("IA, metro", "IA, rural", "OR, metro") and within.count == 4
+    assert "within classes of county" in within.mechanism
+    moved = reassign(within, d, all_assignments(within))
+    assert (moved[:, :4] == d[:4]).all()
+    with pytest.raises(ValueError, match="blocks of pairs"):
+        assignment("pairs", d, np.repeat(np.arange(4), 2), urban)
+
+
+# --- re-matching under every assignment -------------------------------------------------------------------------
+
+
+def small_world(seed, effect=0.0, counties=10, states=3):
+    rng = np.random.default_rng(seed)
+    state = np.repeat(np.arange(states), counties)
+    x = rng.normal(size=(states * counties, 2))
+    d = np.concatenate([rng.permutation(counties) < 3 for _ in range(states)])
+    y = 5 + x @ np.array([1.0, 0.5]) + rng.normal(size=states * counties) + effect * d
+    return y, x, d, state
+
+
+def rematch(x, state, adjust=None):
+    """Nearest neighbours anew for every assignment, with the error clustered by state."""
+
+    def match(treated):
+        m = nearest_neighbours(mahalanobis_coordinates(x), treated, strata=state)
+
+        def evaluate(y):
+            psi = influence(y, m, np.ones(len(y)), adjust)
+            found = matched_difference(y, m, np.ones(len(y)), adjust)
+            return found.estimate, (psi**2).sum() ** 0.5
+
+        return evaluate
+
+    return match
+
+
+@pytest.mark.parametrize("adjusted", [False, True])
+def test_interval_is_the_inverted_test_and_needs_no_second_match(adjusted):
+    y, x, d, state = small_world(1, effect=1.0)
+    match = rematch(x, state, x if adjusted else None)
+    plan = assignment("counties_within_states", d, state)
+    how = {"draws": 99, "seed": 5, "level": 0.9}
+    found = randomisation_inference(match, y, d, plan, **how)
+    units = draw_assignments(plan, 99, np.random.default_rng(5))
+    moved = reassign(plan, d, units)
+
+    def p_value(effect):
+        outcome = y - effect * d
+        statistic = [e / s for e, s in (match(one)(outcome) for one in [d, *moved])]
+        return (1 + (np.abs(statistic[1:]) >= abs(statistic[0]) * (1 - 1e-9)).sum()) / 100
+
+    assert found.p_value == p_value(0.0)
+    assert (found.estimate, found.std_error) == match(d)(y)
+    for end, side in ((found.conf_low, -1), (found.conf_high, 1)):
+        assert p_value(end - 1e-4 * side) > 0.1 >= p_value(end + 1e-4 * side)
+        # Nothing farther out is kept.
+        assert all(p_value(end + side * far) <= 0.1 for far in (0.05, 0.3, 1.0, 4.0))
+    slow = randomisation_inference(match, y, d, plan, linear=False, **how)
+    assert (slow.conf_low, slow.conf_high) == pytest.approx((found.conf_low, found.conf_high), abs=1e-6)
+    assert np.array_equal(slow.drawn, found.drawn) and slow.p_value == found.p_value
+
+
+def test_interval_holds_a_constant_effect_as_often_as_it_says():
+    # Over all assignments of one set of outcomes: exact, by counting.
+    y0, x, d, state = small_world(3, counties=4, states=2)
+    d = np.tile([True, True, False, False], 2)
+    plan = assignment("counties_within_states", d, state)
+    match = rematch(x, state)
+
+    def covers(treated):
+        other = assignment("counties_within_states", treated, state)
+        found = randomisation_inference(match, y0 + 2 * treated, treated, other, draws=0, seed=1, level=0.8)
+        assert found.exact and found.used == 36
+        return found.conf_low <= 2 <= found.conf_high
+
+    held = [covers(one) for one in reassign(plan, d, all_assignments(plan))]
+    assert 0.8 <= np.mean(held) < 1
+
+
+def test_shift_of_the_outcome_shifts_the_interval_and_few_assignments_leave_it_open():
+    y, x, d, state = small_world(7)
+    match, plan = rematch(x, state), assignment("counties_within_states", d, state)
+    one = randomisation_inference(match, y, d, plan, draws=99, seed=1)
+    two = randomisation_inference(match, 3 * (y + 4 * d), d, plan, draws=99, seed=1)
+    for name in ("estimate", "conf_low", "conf_high"):
+        assert getattr(two, name) == pytest.approx(3 * (getattr(one, name) + 4), abs=1e-5)
+    few = np.arange(len(y)) < 10
+    short = rematch(x[few], state[few])
+    # Three of four states: four assignments, no p-value below a quarter.
+    whole = np.repeat(np.arange(5), 2)
+    found = randomisation_inference(
+        short, y[few], whole < 1, assignment("states", whole < 1, whole), draws=0, seed=1
+    )
+    assert found.assignments == found.used == 5 and found.exact
+    assert np.isneginf(found.conf_low) and np.isposinf(found.conf_high)
+    assert found.p_value >= 0.2
+
+
+def test_reassignments_come_one_by_one_and_report_progress():
+    y, x, d, state = small_world(2)
+    match, plan = rematch(x, state), assignment("counties_within_states", d, state)
+    done = []
+    found = randomisation_inference(
+        match,
+        y,
+        d,
+        plan,
+        draws=20,
+        seed=3,
+        interval=False,
+        progress=lambda now, all_: done.append((now, all_)),
+    )
+    assert done == [(i, 20) for i in range(1, 21)]
+    assert np.isnan(found.conf_low) and np.isfinite(found.p_value)
+    moved = reassign(plan, d, draw_assignments(plan, 20, np.random.default_rng(3)))
+    stream = evaluate_assignments(match, y, d, moved, interval=False)
+    first = next(stream)
+    assert first.of_outcome / first.variance[0] ** 0.5 == pytest.approx(found.drawn[0])
+
+
+def test_assignments_without_an_estimate_count_as_extreme_and_are_named():
+    y, x, d, state = small_world(4, effect=6.0)
+    match, plan = rematch(x, state), assignment("counties_within_states", d, state)
+    calls = []
+
+    def sometimes(treated):
+        calls.append(None)
+        # The first call is the assignment observed.
+        if len(calls) in (5, 9):
+            raise ValueError(f"{len(calls)} rows short")
+        return match(treated)
+
+    found = randomisation_inference(sometimes, y, d, plan, draws=49, seed=1)
+    assert found.failed == 2 and found.reasons == (("# rows short", 2),)
+    assert found.p_value == pytest.approx(3 / 50)
+    calls.clear()
+    with pytest.raises(ValueError, match=r"2 of 30 assignments gave no estimate \(2 times: # rows short\)"):
+        randomisation_inference(sometimes, y, d, plan, draws=30, seed=1)
+
+
+def test_what_cannot_be_inverted_is_named():
+    y, x, d, state = small_world(5)
+    plan = assignment("counties_within_states", d, state)
+
+    def medians(treated):
+        return lambda outcome: (np.median(outcome[treated]) - np.median(outcome[~treated]), outcome.std())
+
+    with pytest.raises(ValueError, match="wanted linear = False"):
+        randomisation_inference(medians, y, d, plan, draws=9, seed=1)
+    found = randomisation_inference(medians, y, d, plan, draws=49, seed=1, linear=False)
+    assert found.conf_low < found.estimate < found.conf_high
+    with pytest.raises(ValueError, match="an error that is not zero"):
+        randomisation_inference(lambda t: lambda o: (1.0, 0.0), y, d, plan, draws=9, seed=1, linear=False)
+    with pytest.raises(ValueError, match="wanted draws"):
+        randomisation_inference(rematch(x, state), y, d, plan, draws=0, seed=1)
+    with pytest.raises(ValueError, match="level = 95"):
+        randomisation_inference(rematch(x, state), y, d, plan, draws=9, seed=1, level=95)

@@ -65,6 +65,41 @@ def test_pair_bounds_equal_every_u_and_every_assignment(gamma):
     assert high == pytest.approx(max(tails), rel=1e-12)
 
 
+# Lead in the blood of children of battery workers and of their matches (Morton et al. 1982; Rosenbaum 2002, chapter 4).
+LEAD = np.array(
+    [38, 23, 41, 18, 37, 36, 23, 62, 31, 34, 24, 14, 21, 17, 16, 20, 15, 10, 45, 39, 22, 35, 49, 48, 44, 35, 43, 39,
+     34, 13, 73, 25, 27]
+)  # fmt: skip
+NO_LEAD = np.array(
+    [16, 18, 18, 24, 19, 11, 10, 15, 16, 18, 18, 13, 19, 10, 16, 16, 24, 13, 9, 14, 21, 19, 7, 18, 19, 12, 11, 22, 25,
+     16, 13, 11, 13]
+)  # fmt: skip
+
+
+def test_published_bounds_of_lead_in_the_blood():
+    # Rosenbaum (2002), tables 4.3 and 4.4, to the digits printed; one pair of 33 does not differ and keeps its rank.
+    d = (LEAD - NO_LEAD).astype(float)
+    printed = {2.0: 0.0018, 3.0: 0.0136, 4.0: 0.0388, 4.25: 0.0468, 5.0: 0.0740}
+    for gamma, p in printed.items():
+        found = signed_rank_bounds(d, gamma, method="normal", zeros="ranked")
+        assert found[1] == pytest.approx(p, abs=5e-5) and found[0] < 1e-4
+    b = pair_bounds(d, np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
+    assert b.estimate_low.tolist() == [15, 10.25, 8, 6.5, 5]
+    assert b.estimate_high.tolist() == [15, 19.5, 23, 25, 26.5]
+    assert b.conf_low.tolist() == [9.5, 4.5, 1, -1, -3]
+    # Without the pair that does not differ: the exact test of R's exactRankTests, 8.037e-07 in two tails.
+    assert 2 * signed_rank_bounds(d, 1.0, method="exact")[1] == pytest.approx(8.037e-7, rel=1e-3)
+
+
+def test_ranked_zeros_count_for_neither_side():
+    # Two zeros push the ranks of 1, 2, -3 to 3, 4, 5: sums reach 3 + 4 unless both are lost.
+    d, share = np.array([1.0, 0.0, 2.0, -3.0, 0.0]), 2 / 3
+    reach = [s for s in product([0, 1], repeat=3) if s @ np.array([3, 4, 5]) >= 7]
+    expected = sum(share ** sum(s) * (1 - share) ** (3 - sum(s)) for s in reach)
+    assert signed_rank_bounds(d, 2.0, zeros="ranked")[1] == pytest.approx(expected)
+    assert signed_rank_bounds(d, 2.0)[1] == signed_rank_bounds(d[d != 0], 2.0)[1]
+
+
 def test_all_positive_differences_by_hand():
     # Only one assignment is as extreme: (gamma / (1 + gamma))^s.
     low, high = signed_rank_bounds(np.arange(1.0, 8.0), 3.0)
@@ -198,6 +233,31 @@ def test_separable_bound_is_near_the_joint_maximum(kind):
     found = set_p_bounds(y, d, sets, gamma, scores=kind)[1]
     assert found <= joint + 1e-12
     assert found == pytest.approx(joint, abs=0.005)
+
+
+@pytest.mark.parametrize("kind", ["mean", "aligned_rank"])
+@pytest.mark.parametrize("gamma", [1.5, 4.0])
+def test_no_hidden_covariate_whatever_beats_the_bound_by_much(kind, gamma):
+    # All 2^12 values of u on a pair, two sets of three and one of four (several treated), and every assignment.
+    y, d, sets = small_sets(21, [2, 3, 3, 4], several_treated=(3,))
+    q, sign = scores_of(y, sets, kind), np.where(np.arange(4) == 3, -1.0, 1.0)
+    observed = q[d].sum() - q[sets == 3].sum()
+    rows = [np.flatnonzero(sets == s) for s in range(4)]
+    picks = np.array(list(product(*(range(len(r)) for r in rows))))
+    values = np.array([sum(sign[s] * q[rows[s][c]] for s, c in enumerate(pick)) for pick in picks])
+    normal, exact = [], []
+    for u in product([0, 1], repeat=len(y)):
+        p = [chances(np.array(u)[r], gamma) for r in rows]
+        weight = np.prod([p[s][picks[:, s]] for s in range(4)], axis=0)
+        mean = weight @ values
+        normal.append(norm.sf((observed - mean) / (weight @ values**2 - mean**2) ** 0.5))
+        exact.append(weight[values >= observed - 1e-9].sum())
+    low, high = set_p_bounds(y, d, sets, gamma, scores=kind)
+    # The separate worst u of each set, against the joint one: below it, and near.
+    assert max(normal) - 0.02 <= high <= max(normal) + 1e-12
+    assert min(normal) - 1e-12 <= low <= min(normal) + 0.02
+    # Four sets are few for a normal tail; the direction and size are right.
+    assert high == pytest.approx(max(exact), abs=0.12) and low <= high
 
 
 def test_normal_set_bound_is_near_the_exact_tail_under_the_worst_u():

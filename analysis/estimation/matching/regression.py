@@ -163,7 +163,7 @@ def regression_adjustment(
     return Effect(estimate, psi + over * (contrast - estimate) / total, estimand)
 
 
-def matched_variance(influence: Array, clusters: Labels) -> float:
+def matched_variance(influence: Array, clusters: Labels, combine: Literal["sum", "largest"] = "sum") -> float:
     """Return the cluster-robust variance of an effect, one- or two-way.
 
     Args:
@@ -171,11 +171,15 @@ def matched_variance(influence: Array, clusters: Labels) -> float:
         clusters: (n,) labels, or (n, 2) for two-way clusters: matched pairs that cross states are clustered
             by pair and by state, V_pair + V_state - V_both. Rows whose influence is 0 and whose label is -1
             are outside the sample and form no cluster.
+        combine: of two-way clusters: "sum", that of Cameron, Gelbach and Miller, which need not be positive;
+            or "largest", the largest of that sum and of the two one-way variances, which always is and errs
+            on the large side.
 
     Raises:
         ValueError: fewer than two clusters, more than two columns, or a two-way sum that is not positive.
 
-    Source: Cameron, Gelbach and Miller (2011), Journal of Business and Economic Statistics 29(2).
+    Source: Cameron, Gelbach and Miller (2011), Journal of Business and Economic Statistics 29(2); MacKinnon,
+        Nielsen and Webb (2024), arXiv:2406.08880, for the largest.
 
     Example:
         >>> matched_variance(np.array([1.0, -1.0]), np.array([1, 2]))
@@ -192,8 +196,13 @@ def matched_variance(influence: Array, clusters: Labels) -> float:
         return parts[0]
     both = np.unique(codes, axis=0, return_inverse=True)[1].ravel()
     variance = sum(parts) - float(cluster_variance(psi, both)[0, 0])
+    if combine == "largest":
+        return max(variance, *parts)
     if not variance > 0:
-        raise ValueError(f"the two-way variance is {variance:.3g}; cluster by the coarser level alone")
+        raise ValueError(
+            f"the two-way variance is {variance:.3g}; wanted a positive one: take the largest of it and the one-way "
+            'variances (combine = "largest"), or cluster by the coarser level alone'
+        )
     return variance
 
 

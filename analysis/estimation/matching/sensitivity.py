@@ -18,6 +18,7 @@ from scipy.stats import norm, rankdata
 Array = NDArray[np.float64]
 Alternative = Literal["greater", "less"]
 Method = Literal["exact", "normal"]
+Zeros = Literal["dropped", "ranked"]
 
 NOTE = "valid if counties were assigned independently; it carries no verdict"
 
@@ -77,16 +78,22 @@ class EValue:
 
 
 def signed_rank_bounds(
-    differences: Array, gamma: float, alternative: Alternative = "greater", method: Method | None = None
+    differences: Array,
+    gamma: float,
+    alternative: Alternative = "greater",
+    method: Method | None = None,
+    zeros: Zeros = "dropped",
 ) -> tuple[float, float]:
     """Return the smallest and largest one-sided p-value of Wilcoxon's signed-rank test under a hidden bias.
 
     Args:
-        differences: (s,) treated less comparison outcome of each pair; zeros are left out, ties share ranks.
+        differences: (s,) treated less comparison outcome of each pair; ties share ranks.
         gamma: at least 1.
         alternative: "greater": treatment raises the outcome.
         method: "exact" distribution (by convolution, ties included) or "normal" approximation without
             continuity correction; None for exact up to ``EXACT_PAIRS`` pairs.
+        zeros: differences of zero are "dropped" before ranking, as Wilcoxon and R have it, or "ranked" and
+            then count for neither side, as in Rosenbaum's tables.
 
     Raises:
         ValueError: gamma below 1, a missing difference, or no difference other than zero.
@@ -103,6 +110,9 @@ def signed_rank_bounds(
     d = _differences(differences, gamma)
     d = d if alternative == "greater" else -d
     ranks = rankdata(np.abs(d))
+    if zeros == "ranked":
+        # All of them lie below the rest and push its ranks up by their number.
+        ranks += len(differences) - len(d)
     observed = float(ranks[d > 0].sum())
     share = gamma / (1 + gamma)
     if method == "exact" or (method is None and len(d) <= EXACT_PAIRS):
@@ -291,7 +301,10 @@ def set_p_bounds(
     free = np.where(shape.valid, (y - effect * treated)[shape.rows], np.nan)
     if not (np.nanmax(free, axis=1) > np.nanmin(free, axis=1)).any():
         raise ValueError("outcomes do not vary within any set; wanted some that differ")
-    low, high = _deviates(y, treated, shape, gamma, scores, alternative, effect)
+    low, high = (
+        _deviate(y, treated, shape, gamma, scores, alternative, effect, largest=largest)
+        for largest in (True, False)
+    )
     return float(norm.sf(high)), float(norm.sf(low))
 
 
@@ -344,10 +357,10 @@ def set_bounds(
 
         def above(effect: float, gamma: float = gamma) -> float:
             # How far the statistic lies above its largest expectation: falls as more effect is taken off.
-            return _deviates(y, treated, shape, gamma, scores, "greater", effect)[0]
+            return _deviate(y, treated, shape, gamma, scores, "greater", effect, largest=True)
 
         def below(effect: float, gamma: float = gamma) -> float:
-            return _deviates(y, treated, shape, gamma, scores, "greater", effect)[1]
+            return _deviate(y, treated, shape, gamma, scores, "greater", effect, largest=False)
 
         rows.append(
             [
@@ -385,7 +398,7 @@ def _shape(y: Array, treated: NDArray[np.bool_], sets: NDArray[np.intp]) -> _Set
     return _Sets(rows, np.where(arm == 1, 1.0, -1.0), rows >= 0)
 
 
-def _deviates(
+def _deviate(
     y: Array,
     treated: NDArray[np.bool_],
     shape: _Sets,
@@ -393,8 +406,10 @@ def _deviates(
     scores: str,
     alternative: str,
     effect: float,
-) -> tuple[float, float]:
-    """Return the statistic's deviates from its largest and from its smallest expectation under the bias."""
+    *,
+    largest: bool,
+) -> float:
+    """Return the statistic's deviate from its largest, or from its smallest, expectation under the bias."""
     if scores not in ("aligned_rank", "mean"):
         raise ValueError(f"scores = {scores!r}; wanted aligned_rank or mean")
     if alternative not in ("greater", "less"):
@@ -416,12 +431,9 @@ def _deviates(
     # A set's sum of scores is fixed, so its several treated rows count as that sum less the comparison row's.
     fixed = float(np.nansum(q[shape.sign < 0]))
     q = shape.sign[:, None] * q
-    mean_high, variance_high = _worst(q, size, gamma)
-    mean_low, variance_low = _worst(-q, size, gamma)
-    return (
-        _over_root(statistic - fixed - mean_high, variance_high),
-        _over_root(statistic - fixed + mean_low, variance_low),
-    )
+    turn = 1.0 if largest else -1.0
+    mean, variance = _worst(turn * q, size, gamma)
+    return _over_root(statistic - fixed - turn * mean, variance)
 
 
 def _over_root(gap: float, variance: float) -> float:
