@@ -52,7 +52,7 @@ DISTANCES = (
 )
 # Left out: the average over treated counties, no trimming, no regression on top.
 _ESTIMAND = _optional(choice("att", "atc", "ate"))
-_TRIM = _optional(choice("optimal", "tenth"))
+_TRIM = _optional(choice("optimal_for_estimand", "optimal", "tenth"))
 _REGRESSION = _optional(flag())
 _CALIPERS = by_name(
     'pairs of a covariate (or "propensity") and a width in standard deviations, [["log_population", 0.5]]',

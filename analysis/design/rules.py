@@ -23,6 +23,9 @@ from analysis.design.keys import (
 )
 from analysis.design.treatment import carries, definition_of
 
+# Vintages whose tables print no ages 15-24.
+LATER_AGES = ("2009_2015", "2009_2018")
+
 if TYPE_CHECKING:
     from analysis.design.spec import Spec
 
@@ -393,6 +396,11 @@ def notes(spec: Spec) -> Iterator[str]:
             "its effect is that of part of a year"
         )
     yield from _definition_notes(spec)
+    named = load_codebook().measures[measure]
+    if named.kind == "direct" and named.note:
+        yield f"{named.label}: {named.note.rstrip('.')}"
+    if "age_15_24" in spec.covariates.names and spec.covariates.vintage in LATER_AGES:
+        yield f"age_15_24 of vintage {spec.covariates.vintage.replace('_', '-')} counts ages 16-24"
     if spec.treatment.status_year is not None:
         yield (
             f"placebo: counties by their status in {spec.treatment.status_year}, outcomes of {span(spec)}; "

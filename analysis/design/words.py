@@ -69,7 +69,8 @@ ESTIMAND_WORDS = {
     "ato": "average over counties as far as they overlap (ato)",
 }
 TRIM_WORDS = {
-    "optimal": "trimmed where the fitted probability leaves the interval of least variance",
+    "optimal_for_estimand": "trimmed where the fitted probability makes this average imprecise",
+    "optimal": "trimmed where the fitted probability makes the average over all counties imprecise",
     "tenth": "trimmed to fitted probabilities between 0.1 and 0.9",
 }
 

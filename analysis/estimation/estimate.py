@@ -49,8 +49,9 @@ class Inference:
     """How errors were computed.
 
     Args:
-        kind: cluster | abadie_imbens | wild_bootstrap.
-        by: what a cluster is: state | county | none.
+        kind: cluster | wild_bootstrap | bootstrap | randomisation | abadie_imbens | abadie_imbens_homoskedastic |
+            estimated_score.
+        by: what a cluster is: state | county | pair | pair_and_state | none.
         clusters: number of clusters.
         df: degrees of freedom of t statistics; infinite for normal ones.
         level: of intervals and bands.
@@ -585,7 +586,10 @@ def check_estimate(estimate: Estimate, tolerance: float = 1e-9) -> None:
         hold(np.isfinite(estimate.influence[:, ~missing]).all(), "influence is finite")
         outside = np.isnan(estimate.treated[:, ~missing])
         hold((estimate.influence[:, ~missing][outside] == 0).all(), "counties outside a row do not move it")
-    if estimate.inference.kind in ("cluster", "wild_bootstrap"):
+    if estimate.inference.kind in ("cluster", "wild_bootstrap") and estimate.inference.by in (
+        "state",
+        "county",
+    ):
         hold(estimate.influence is not None, "errors by cluster come with influence")
         assert estimate.influence is not None
         entered = ~np.isnan(estimate.treated).all(axis=1)

@@ -34,7 +34,22 @@ COLUMNS = (
 FIRST_STAGE = "first_stage"
 # What an estimate of this study is, in the words claims use of their methods.
 METHOD_FAMILY = {
-    "matched_difference": "matching",
+    **dict.fromkeys(
+        (
+            "matched_difference",
+            "optimal_match",
+            "full_match",
+            "genetic_match",
+            "cardinality_match",
+            "coarsened_match",
+            "subclassification",
+            "weighting",
+            "doubly_robust",
+            "regression_adjustment",
+        ),
+        "matching",
+    ),
+    "matched_did": "difference_in_differences",
     "two_way": "difference_in_differences",
     "group_time_att": "difference_in_differences",
 }
@@ -244,8 +259,11 @@ def headline_text(frame: pd.DataFrame, moves: pd.DataFrame | None = None, *, sho
 
 
 def _answers(results: pd.DataFrame) -> pd.DataFrame:
-    """Rows with one effect and a number, under definitions that are no list of after the outcomes."""
-    rows = results[results["estimand"].isin(ONE_EFFECT) & results["estimate"].notna()]
+    """Rows with one effect and a number, no placebo, under definitions that are no list of after the outcomes."""
+    usable = (
+        results["estimand"].isin(ONE_EFFECT) & results["estimate"].notna() & results["status_year"].isna()
+    )
+    rows = results[usable]
     descriptive = [not is_csv(d) and is_descriptive(d) for d in rows["definition"]]
     return rows[~np.array(descriptive, dtype=bool)]
 

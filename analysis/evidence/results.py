@@ -6,7 +6,7 @@ A specification that cannot be estimated stays in the table as a row without num
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis.base.errors import TableError
 from analysis.base.paths import replacing
-from analysis.design.keys import show
+from analysis.design.keys import INDEPENDENT, show
 from analysis.design.spec import Spec
 from analysis.estimation.estimate import Estimate, treated_states
 from analysis.evidence.claims import Bound, load_claims
@@ -45,6 +45,7 @@ COLUMNS: dict[str, str] = {
     "within": "state where counties are compared within their state, else none",
     "effects": "effects of a two-way regression, else empty",
     "window": "outcome years",
+    "status_year": "year whose treatment status counts, of a placebo: later than the outcome's; else empty",
     "california": "in, out or only",
     "keep_states": "states the sample is limited to",
     "drop_states": "states left out",
@@ -98,7 +99,17 @@ COLUMNS: dict[str, str] = {
     "simulated": "True where the panel is the simulated one",
     "notes": "everything that must be said beside the numbers",
 }
-WHOLE = ("cohort", "time", "event_time", "n_counties", "n_treated", "n_comparison", "n_states", "clusters")
+WHOLE = (
+    "status_year",
+    "cohort",
+    "time",
+    "event_time",
+    "n_counties",
+    "n_treated",
+    "n_comparison",
+    "n_states",
+    "clusters",
+)
 FLAGS = ("constant_agencies", "informative", "carries_verdict", "excludes_zero", "simulated")
 TEXTS = [
     "spec",
@@ -202,8 +213,16 @@ def inference_words(estimate: Estimate) -> str:
     """Return in words how the intervals of an estimate were made."""
     made = estimate.inference
     level = f"{100 * made.level:g} % intervals"
-    if made.kind == "abadie_imbens":
-        return f"{level}, Abadie and Imbens, valid if counties were assigned independently"
+    if made.kind in INDEPENDENT:
+        how = {"abadie_imbens_homoskedastic": ", one variance", "estimated_score": ", estimated score"}
+        return f"{level}, Abadie and Imbens{how.get(made.kind, '')}, valid if counties were assigned independently"
+    if made.kind == "bootstrap":
+        return f"{level}, bootstrap of {made.clusters} whole states, {made.draws} draws"
+    if made.kind == "randomisation":
+        return f"{level}, randomisation, studentised by state, {made.draws} draws"
+    if made.by in ("pair", "pair_and_state"):
+        words = {"pair": "matched pair", "pair_and_state": "matched pair and state"}[made.by]
+        return f"{level}, clustered by {words}, t with {made.df:g} df"
     if made.kind == "wild_bootstrap":
         return f"{level}, wild cluster bootstrap by {made.by} ({made.clusters} clusters), {made.draws} draws"
     return f"{level}, clustered by {made.by} ({made.clusters} clusters), t with {made.df:g} df"
@@ -333,8 +352,12 @@ def read_results(path: Path) -> pd.DataFrame:
 
 
 def _about(spec: Spec) -> dict[str, Any]:
-    told = ("method", "distance", "neighbours", "replacement", "caliper", "exact", "bias_adjust")
-    options = {name: getattr(spec.estimator, name) for name in told}
+    elsewhere = ("name", "within", "effects", "weights")
+    options = {
+        one.name: getattr(spec.estimator, one.name)
+        for one in fields(spec.estimator)
+        if one.name not in elsewhere
+    }
     covariates = show(list(spec.covariates.names)) if spec.covariates.names else ""
     return {
         "spec": spec.name,
@@ -354,6 +377,7 @@ def _about(spec: Spec) -> dict[str, Any]:
         "within": spec.within,
         "effects": spec.estimator.effects or "",
         "window": window_of(spec),
+        "status_year": spec.treatment.status_year,
         "california": california_of(spec),
         "keep_states": " ".join(spec.sample.keep_states),
         "drop_states": " ".join(spec.sample.drop_states),
@@ -377,7 +401,7 @@ def _numbers(one: Found, common: Bound) -> list[dict[str, Any]]:
     spec, made = one.spec, estimate.inference
     unit = UNIT_OF_SCALE.get(spec.outcome.scale, spec.outcome.scale)
     bound = common.value(unit, estimate.baseline)
-    carries = spec.carries_verdict and made.kind != "abadie_imbens" and made.by == "state"
+    carries = spec.carries_verdict and made.kind not in INDEPENDENT and made.by in ("state", "pair_and_state")
     copied = ("term", "cohort", "time", "event_time", "estimate", "std_error", "p_value", "conf_low", "conf_high",
               "band_low", "band_high", "n_counties", "n_treated")  # fmt: skip
     rows = []

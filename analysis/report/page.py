@@ -210,7 +210,7 @@ def write_page(spec: Spec, runs: Runs, panel: Panel, folder: Path, codebook: Cod
         paths += write("event_study", figures.event_plot_from(frame), frame)
         shown = "event_study"
     first = done[0].spec
-    if first.estimator.name == "matched_difference" and first.covariates.names:
+    if first.design.kind == "cross_section" and first.covariates.names:
         frame = balance(make_design(panel, first))
         paths += write("balance", figures.love_plot(frame, codebook.covariate_labels), frame)
     answers = [answer_line(r) for r in rows.head(MOST_ROWS).to_dict("records")]

@@ -38,6 +38,16 @@ CLAIMS: Mapping[str, str] = {
 
 ESTIMATORS: Mapping[str, str] = {
     "matched_difference": "matched difference",
+    "optimal_match": "optimal pairs",
+    "full_match": "full matching",
+    "genetic_match": "genetic matching",
+    "cardinality_match": "cardinality matching",
+    "coarsened_match": "coarsened exact matching",
+    "subclassification": "subclassification",
+    "weighting": "weighting",
+    "doubly_robust": "augmented weighting",
+    "regression_adjustment": "regression adjustment",
+    "matched_did": "matched difference-in-differences",
     "two_way": "two-way fixed effects",
     "group_time_att": "group-time effects",
 }

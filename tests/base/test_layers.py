@@ -30,6 +30,12 @@ ARRAYS_ONLY = {
     "math",
     "functools",
     "itertools",
+    "heapq",
+    "re",
+    "types",
+    # Threads that share out a search, and the clock of a search that may stop.
+    "concurrent",
+    "time",
 }
 
 

@@ -226,7 +226,7 @@ MESSAGES = [
         '"hispanic"]',
         '"hispanics"]',
         "covariates.names holds 'hispanics' (did you mean hispanic?); expected one of "
-        "log_population, log_density, foreign_born, hispanic, black, age_15_24, age_65_over, "
+        "log_population, log_density, foreign_born, hispanic, non_citizen, black, age_15_24, age_65_over, "
         "bachelor, owner_occupied, poverty, unemployment, log_income, democratic_vote; change "
         "it in my_rule.toml",
     ),
@@ -235,7 +235,7 @@ MESSAGES = [
         '"2006_2010"',
         '"2009_2013"',
         'covariates.vintage = "2009_2013", in which there is no log_population; expected for '
-        "log_population one of 2000, 2006_2010; change it in my_rule.toml",
+        "log_population one of 2000, 2006_2010, 2009_2015, 2009_2018; change it in my_rule.toml",
     ),
     (
         PANEL,

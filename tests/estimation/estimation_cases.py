@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis.base.provenance import make_stamp
 from analysis.design.design import Design
+from analysis.design.estimators import ESTIMATORS
 from analysis.design.spec import (
     ControlsSection,
     CovariatesSection,
@@ -52,7 +53,7 @@ def make_spec(
     anticipation: int = 0,
 ) -> Spec:
     """Return a spec of the test's own; only what estimators read matters."""
-    cross = estimator.name == "matched_difference"
+    cross = estimator.name in ESTIMATORS and ESTIMATORS[estimator.name].kind == "cross_section"
     return Spec(
         name="test",
         title="An invented design",
@@ -130,7 +131,11 @@ def reference_counties() -> pd.DataFrame:
         REFERENCE / "matching_nn" / "simulated_counties.csv", dtype={"county_fips": str, "state": str}
     )
     return table.assign(
-        year=2015, treated=table["treated"].astype(bool), weight=1.0, urban_class=table["class"]
+        year=2015,
+        treated=table["treated"].astype(bool),
+        weight=1.0,
+        urban_class=table["class"],
+        division=(np.arange(len(table)) % 3).astype(str),
     )
 
 
