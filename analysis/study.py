@@ -40,6 +40,14 @@ MAIN_SPECS = (
     "claims",
     "near_nominal",
     "coverage",
+    "match_methods",
+    "match_definitions",
+    "match_years",
+    "match_classes",
+    "match_covariates",
+    "match_economy",
+    "match_placebo",
+    "matched_did",
 )
 """The specs of the main job, in the order their results are read: the first stage before any crime."""
 

@@ -36,6 +36,8 @@ from analysis.estimation.matching.regression import Effect, matched_variance
 
 Array = NDArray[np.float64]
 T = TypeVar("T")
+# Counties an attrition line names; `match(design).pruned` lists all.
+MOST_NAMED = 100
 ESTIMANDS = {
     "att": "average over treated counties",
     "atc": "average over comparison counties",
@@ -540,7 +542,8 @@ def _attrition(sets: MatchedSets) -> list[tuple[str, int, int, int]]:
             if reason == "no match"
             else out.loc[out["treated"].astype(bool), "county_fips"]
         )
-        text = f"{rule}; without {', '.join(named)}" if len(named) else rule
+        more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+        text = f"{rule}; without {', '.join(named[:MOST_NAMED])}{more}" if len(named) else rule
         lines.append((text, int(left.sum()), int(left.sum()), int((left & sets.treated).sum())))
     return lines
 
