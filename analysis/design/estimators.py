@@ -195,7 +195,13 @@ ESTIMATORS: dict[str, EstimatorRules] = {
     ),
     "weighting": _cross_section(
         {
-            "method": choice("inverse_probability", "overlap", "entropy", "covariate_balancing"),
+            "method": choice(
+                "inverse_probability",
+                "overlap",
+                "entropy",
+                "covariate_balancing",
+                "covariate_balancing_overidentified",
+            ),
             "moments": whole(1, 4, "powers of the covariates that are modelled or balanced, from 1 to 4"),
             "estimand": _optional(choice("att", "atc", "ate", "ato")),
             "trim": _TRIM,
@@ -227,7 +233,7 @@ ESTIMATORS: dict[str, EstimatorRules] = {
                 one_of(("covariates", "outcome_lags", "outcome_trend")),
                 default=...,
             ),
-            "lag_years": whole(1, 10, "years before adoption that are matched on, from 1 to 10"),
+            "lag_years": _optional(whole(1, 10, "years before adoption that are matched on, from 1 to 10")),
             "distance": choice(*DISTANCES[:-1]),
             "neighbours": _NEIGHBOURS,
             "replacement": flag(),
@@ -239,7 +245,6 @@ ESTIMATORS: dict[str, EstimatorRules] = {
         comparisons=_BOTH,
         refuses={
             "controls.policies": "the match holds nothing constant that varies over time",
-            "treatment.anticipation": "the last year before adoption is the one effects are measured from",
         },
     ),
     "two_way": EstimatorRules(

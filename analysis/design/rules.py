@@ -200,6 +200,8 @@ def _check_estimator(spec: Spec) -> None:
 def _check_match(spec: Spec) -> None:
     """Refuse keys of a matched comparison that do not go together."""
     asked, where = spec.estimator, spec.where
+    if asked.name == "matched_did":
+        _check_matched_did(spec)
     if spec.design.kind != "cross_section":
         return
     for key, pairs in (("calipers", asked.calipers), ("cut_points", asked.cut_points)):
@@ -230,6 +232,28 @@ def _check_match(spec: Spec) -> None:
         raise ProtocolError(
             f'rule 11: method = "{asked.method}" with estimand = "{asked.estimand or "att"}"',
             'estimand = "ato" with method = "overlap", which average over counties as they overlap',
+            where,
+        )
+
+
+def _check_matched_did(spec: Spec) -> None:
+    asked, where = spec.estimator, spec.where
+    match_on = asked.match_on or ()
+    if not match_on:
+        raise SpecError("estimator.match_on = []", "covariates, outcome_lags or outcome_trend", where)
+    of_outcomes = [name for name in match_on if name.startswith("outcome_")]
+    if bool(of_outcomes) != (asked.lag_years is not None):
+        found = "without lag_years" if of_outcomes else f"with lag_years = {asked.lag_years}"
+        raise ProtocolError(
+            f"rule 11: estimator.match_on = {toml(plain_value(match_on))} {found}",
+            "lag_years where outcomes are matched on, and there alone",
+            where,
+        )
+    if ("covariates" in match_on) != bool(spec.covariates.names):
+        raise ProtocolError(
+            f"rule 11: estimator.match_on = {toml(plain_value(match_on))} with covariates.names = "
+            f"{toml(plain_value(spec.covariates.names))}",
+            "covariates.names where covariates are matched on, and there alone",
             where,
         )
 

@@ -175,6 +175,14 @@ def fit(design: Design) -> Estimate:
     arms, counties = _arms(design)
     compared = _named(lambda: compare(arms, plan), "estimator")
     sets = _sets(design, arms, counties, compared)
+    used = sets.weights > 0
+    if used.sum() <= 2:
+        raise SampleError(
+            f"{int((used & sets.treated).sum())} treated and {int((used & ~sets.treated).sum())} comparison county are "
+            "left, and no error can be given",
+            "more treated counties, or a wider caliper",
+            "sample",
+        )
     y = design.table.set_index("county_fips").loc[counties, "outcome"].to_numpy(dtype=float)
     effect = _named(lambda: effect_of(y, arms, plan, compared), "estimator")
     rows = pd.DataFrame(

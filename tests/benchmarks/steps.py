@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tests.data.trees import copied_tree
 
 Call = Callable[[], Any]
@@ -72,32 +70,6 @@ def _all_main(folder: Path) -> Call:
     return partial(run_specs, load_panel(), [load_spec("main")])
 
 
-def _matching(folder: Path) -> Call:
-    from analysis.estimation.matching.distances import mahalanobis_coordinates
-    from analysis.estimation.matching.nearest import nearest_neighbours
-    from analysis.estimation.matching.variance import (
-        abadie_imbens_variance,
-        matched_difference,
-        within_arm_variance,
-    )
-
-    rng = np.random.default_rng(20260101)
-    x = rng.normal(size=(3_100, 8))
-    treated = np.arange(3_100) < 600
-    y = x @ rng.normal(size=8) + treated + rng.normal(size=3_100)
-    weights = np.ones(3_100)
-
-    def match() -> float:
-        coordinates = mahalanobis_coordinates(x)
-        matches = nearest_neighbours(coordinates, treated)
-        found = matched_difference(y, matches, weights)
-        return abadie_imbens_variance(
-            found, matches, weights, within_arm_variance(y, coordinates, treated, 1)
-        )
-
-    return match
-
-
 def _group_time(folder: Path) -> Call:
     from analysis import fit
     from tests.estimation.estimation_cases import (
@@ -128,6 +100,5 @@ STEPS = {
     "two_way": Step("two-way fixed effects", "sample of two_way.toml", partial(_fit, "two_way")),
     "matched": Step("matched difference", "sample of cross_section_2015.toml", partial(_fit, "cross_section_2015")),
     "main": Step("every specification of main", "37 specifications, one process", _all_main, processes=3, calls=1),
-    "matching": Step("nearest neighbour and its error", "3,100 counties, 600 treated, 8 covariates", _matching, simulated=True),
     "simulated": Step("group-time effects, simulated", "3,100 counties, 20 years, 6 cohorts, bands by state from 999 draws", _group_time, simulated=True),
 }  # fmt: skip

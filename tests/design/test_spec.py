@@ -520,7 +520,7 @@ CHANGES = {
     "estimator.cut_points": [["hispanic", [0.1, 0.2]]],
     "estimator.classes": 6,
     "estimator.moments": 2,
-    "estimator.match_on": ["outcome_trend"],
+    "estimator.match_on": ["covariates", "outcome_trend"],
     "estimator.lag_years": 3,
     "estimator.weights": {"panel": "none", "cross_section": "population_baseline"},
     "inference.vcov": {"panel": "wild_bootstrap", "cross_section": "abadie_imbens"},
@@ -552,7 +552,7 @@ TEXTS = {
     "two_way": TWO_WAY,
     "matched_did": with_estimator(
         PANEL,
-        'name = "matched_did"\nmatch_on = ["covariates"]\nlag_years = 2\ndistance = "mahalanobis"\nneighbours = 1\n'
+        'name = "matched_did"\nmatch_on = ["covariates", "outcome_lags"]\nlag_years = 2\ndistance = "mahalanobis"\nneighbours = 1\n'
         'replacement = true\ncaliper = 0.0\nexact = ["urban_class"]\nweights = "population_baseline"',
     ),
     "matched_difference": MATCHED,
@@ -585,7 +585,7 @@ REFUSED_BY_KIND = {
 # What one estimator refuses, and what it honours although others of its kind do not.
 REFUSED_ALONE = {
     "two_way": {"covariates.names", "covariates.vintage", "treatment.anticipation", "treatment.comparison"},
-    "matched_did": {"controls.policies", "treatment.anticipation"},
+    "matched_did": {"controls.policies"},
     # With replacement nobody chooses first, and the errors asked for here go with by = "none".
     "matched_difference": {"estimator.order", "inference.vcov"},
     **{key: {"inference.vcov"} for key in set(TEXTS) - {"two_way", "matched_did", "matched_difference"}},
@@ -637,6 +637,9 @@ MATCH_RULES = [
     ("full_match", {"inference.vcov": "abadie_imbens", "inference.by": "none"}, "rule 11"),
     ("matched_difference", {"inference.vcov": "estimated_score", "inference.by": "none"}, "rule 11"),
     ("two_way", {"inference.vcov": "randomisation", "inference.draws": 199}, "rule 11"),
+    ("matched_did", {"estimator.match_on": ["covariates"]}, "rule 11"),
+    ("matched_did", {"covariates.names": []}, "rule 11"),
+    ("matched_did", {"estimator.match_on": ["outcome_lags"]}, "rule 11"),
 ]
 
 
@@ -790,7 +793,7 @@ def test_replacing_the_estimator_lets_go_of_keys_it_does_not_take():
 # --- the specs that come with the study -----------------------------------------------------------
 
 
-ADDED_FILES = {"claims", "coverage", "near_nominal"}
+ADDED_FILES = {"claims", "coverage", "matched_did", "near_nominal"}
 
 
 @pytest.mark.parametrize("name", spec_names())

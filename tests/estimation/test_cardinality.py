@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from analysis.estimation.matching.cardinality import cardinality_matching
 from analysis.estimation.matching.distances import mahalanobis_coordinates
 from analysis.estimation.matching.optimal import optimal_matching
+from tests.benchmarks.worlds import WORLDS
 
 TABLE = reference_counties()
 X, D = TABLE[["x1", "x2", "x3", "x4"]].to_numpy(), TABLE["treated"].to_numpy()
@@ -113,15 +114,34 @@ def test_row_order_does_not_matter():
 
 
 def test_a_search_cut_short_says_so():
-    rng = np.random.default_rng(0)
-    d = np.arange(1500) < 400
-    x = rng.normal(size=(1500, 8)) + 0.6 * d[:, None]
-    found = cardinality_matching(x, d, x, np.full(8, 0.002), time_limit=2.0)
-    assert found.status == "time_limit" and found.time_limit == 2.0
+    x, d = WORLDS["apart"]()
+    limits = 0.02 * x[d].std(axis=0, ddof=1)
+    found = cardinality_matching(x, d, x, limits, time_limit=1.0)
+    assert found.status == "time_limit" and found.time_limit == 1.0
     assert found.bound > found.size and found.gap == pytest.approx((found.bound - found.size) / found.size)
-    assert (np.abs(found.difference) <= 0.002 + 1e-5).all()
+    assert (np.abs(found.difference) <= limits + 1e-5).all()
+    # Done as soon as the gap asked for is reached.
+    near = cardinality_matching(x, d, x, limits, gap=0.05)
+    assert near.status == "optimal" and 0 < near.gap <= 0.05
     with pytest.raises(ValueError, match=r"no sample found in 0\.001 seconds"):
-        cardinality_matching(x, d, x, np.full(8, 0.002), time_limit=0.001)
+        cardinality_matching(x, d, x, limits, time_limit=0.001)
+
+
+def test_a_national_sample_within_limits_is_proved_the_largest():
+    x, d = WORLDS["skewed"]()
+    # Two classes are balanced exactly besides.
+    classes = x[:, 5:7].astype(int)
+    found = cardinality_matching(x, d, x, 0.1 * x[d].std(axis=0, ddof=1), ratio=2, fine=classes)
+    assert found.status == "optimal" and found.gap == 0 and found.size == found.bound < d.sum()
+    one, other = (classes[found.rows[arm[found.rows]]] for arm in (d, ~d))
+    assert (2 * one.sum(axis=0) == other.sum(axis=0)).all()
+
+
+def test_limits_no_whole_sample_keeps_are_said():
+    # One half and one half of the comparison rows balance the treated row; whole rows do not.
+    x, d = np.array([[0.0], [1.0], [-1.0]]), np.array([True, False, False])
+    with pytest.raises(ValueError, match="any treated row keeps all 1 limits together"):
+        cardinality_matching(x, d, x, np.array([0.5]))
 
 
 BAD = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
@@ -33,8 +34,8 @@ def same_strata(one, two):
         ("cem_scott", X, "scott", {}),
         ("cem_fd", X, "freedman_diaconis", {}),
         ("cem_quintiles", X, "quantiles_5", {}),
-        ("cem_quintiles_atc", X, "quantiles_5", {"estimand": "ATC"}),
-        ("cem_quintiles_ate", X, "quantiles_5", {"estimand": "ATE"}),
+        ("cem_quintiles_atc", X, "quantiles_5", {"estimand": "atc"}),
+        ("cem_quintiles_ate", X, "quantiles_5", {"estimand": "ate"}),
         ("cem_mixed", X, [[-1, 0, 0.5, 1.25], 4, "exact"], {"groups": TABLE["x4"].to_numpy()}),
         (
             "cem_ties",
@@ -74,7 +75,7 @@ def test_imbalance_at_its_ends():
     assert l1_imbalance(np.where(D, 1.0, 0.0)[:, None], D, rules=2) == 1
 
 
-@pytest.mark.parametrize("estimand", ["ATT", "ATC", "ATE"])
+@pytest.mark.parametrize("estimand", ["att", "atc", "ate"])
 def test_matching_leaves_no_imbalance_in_its_own_bins(estimand):
     found = coarsened_exact_matching(X, D, "quantiles_4", estimand=estimand)
     before, after = found.imbalance
@@ -106,6 +107,50 @@ def test_a_stratum_holds_both_arms_and_one_bin(seed, rules):
     again = coarsened_exact_matching(x[order], d[order], rules)
     assert again.stratum.tolist() == found.stratum[order].tolist()
     assert again.weights == pytest.approx(found.weights[order])
+
+
+def test_one_to_one_within_strata_keeps_the_nearest_pairs():
+    z = (X - X.mean(axis=0)) / X.std(axis=0)
+    whole = coarsened_exact_matching(X, D, "quantiles_5")
+    found = coarsened_exact_matching(X, D, "quantiles_5", pair_in=z)
+    # MatchIt pairs in turns; how many pairs there are does not depend on that.
+    assert len(found.pairs.treated) == R["cem_k2k"]["pairs"]
+    assert (found.weights == (found.stratum >= 0)).all() and found.imbalance[1] < 1e-12
+    assert (found.stratum[found.pairs.treated] == found.stratum[found.pairs.comparison]).all()
+    assert sorted([*found.pairs.treated, *found.pairs.comparison]) == np.flatnonzero(found.weights).tolist()
+    assert found.pairs.dropped.tolist() == np.flatnonzero(D & (found.stratum < 0)).tolist()
+    tried = 0
+    for s in range(whole.stratum.max() + 1):
+        one, other = (np.flatnonzero((whole.stratum == s) & arm) for arm in (D, ~D))
+        kept = whole.stratum[found.pairs.treated] == s
+        assert kept.sum() == min(len(one), len(other))
+        few, many = sorted((one, other), key=len)
+        if len(many) > 6:
+            continue
+        tried += 1
+        cost = np.sqrt(((z[few][:, None] - z[many][None]) ** 2).sum(axis=2))
+        least = min(
+            cost[np.arange(len(few)), list(p)].sum() for p in permutations(range(len(many)), len(few))
+        )
+        assert np.sqrt(found.pairs.distance[kept]).sum() == pytest.approx(least, abs=1e-10)
+    assert tried > 20
+    with pytest.raises(ValueError, match=r"pair_in \(420,\) for 420 rows"):
+        coarsened_exact_matching(X, D, pair_in=z[:, 0])
+
+
+def test_text_groups_are_those_of_their_codes():
+    codes = TABLE["class"].to_numpy()
+    names = np.array(["", "rim", "core", "fringe", "outer"])[codes]
+    assert same_strata(
+        coarsened_exact_matching(X, D, 3, groups=names).stratum.tolist(),
+        coarsened_exact_matching(X, D, 3, groups=codes).stratum.tolist(),
+    )
+    holed = names.astype(object)
+    holed[[2, 5]] = None, np.nan
+    with pytest.raises(ValueError, match="a group code is missing in 2 rows"):
+        coarsened_exact_matching(X, D, 3, groups=holed)
+    with pytest.raises(ValueError, match=r"groups \(419,\) for 420 rows"):
+        coarsened_exact_matching(X, D, 3, groups=names[1:])
 
 
 def test_a_value_on_a_cut_point_belongs_above_it():

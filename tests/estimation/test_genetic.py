@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import json
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 from estimation_cases import REFERENCE, reference_values
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
@@ -18,14 +19,15 @@ from analysis.estimation.matching.genetic import (
     genetic_coordinates,
     genetic_matching,
     genetic_objective,
-    nearest_by_tree,
 )
 from analysis.estimation.matching.nearest import nearest_neighbours
+from tests.benchmarks.worlds import WORLDS
 
 CLOSED = 1e-8
 
 TABLE = pd.read_csv(REFERENCE / "matching_weights" / "simulated_counties.csv")
 R = reference_values("matching_weights")
+GENMATCH = json.loads((REFERENCE / "matching_weights" / "genmatch.json").read_text())
 X, D = TABLE[["x1", "x2", "x3", "x4"]].to_numpy(float), TABLE["treated"].to_numpy() == 1
 CASES = ["equal", "uneven", "zero", "two", "small", "small_uneven"]
 
@@ -63,18 +65,53 @@ def test_mean_difference_objective_is_that_of_balance():
     assert objective == pytest.approx([-np.abs(found).max()], abs=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10_000), st.integers(1, 4), st.booleans())
-def test_the_tree_finds_the_same_matches_as_the_full_distances(seed, neighbours, tied):
-    rng = np.random.default_rng(seed)
-    z, d = rng.normal(size=(80, 3)), np.arange(80) < 20
-    z = z.round() if tied else z
-    full = nearest_neighbours(z, d, neighbours=neighbours)
-    tree = nearest_by_tree(z[:20], z[20:], np.arange(20), np.arange(20, 80), neighbours)
-    assert tree.treated.tolist() == full.treated.tolist()
-    assert tree.comparison.tolist() == full.comparison.tolist()
-    assert tree.share == pytest.approx(full.share)
-    assert tree.distance == pytest.approx(full.distance, abs=1e-12)
+@pytest.mark.parametrize("estimand", ["atc", "ate"])
+def test_other_estimands_against_genmatch(estimand):
+    stored = R[f"genetic_{estimand}"]
+    w = np.array(stored["weights"])
+    found = genetic_matching(
+        X, D, np.random.default_rng(1), starts=[w], estimand=estimand, population=4, generations=0
+    )
+    assert genetic_objective(w, X, D, estimand=estimand) == pytest.approx(stored["objective"], abs=CLOSED)
+    assert tuple(found.objective) >= tuple(stored["objective"]) and found.estimand == estimand
+    z = genetic_coordinates(X, w)
+    up = [nearest_neighbours(z, D)] if estimand == "ate" else []
+    down = nearest_neighbours(z, ~D)
+    pairs = {
+        (t, c, round(s, 12)) for m in up for t, c, s in zip(m.treated, m.comparison, m.share, strict=True)
+    }
+    pairs |= {(c, t, round(s, 12)) for t, c, s in zip(down.treated, down.comparison, down.share, strict=True)}
+    listed = zip(stored["treated"], stored["comparison"], np.round(stored["share"], 12), strict=True)
+    assert pairs == {(t, c, float(s)) for t, c, s in listed}
+    # Whom the record says was matched: comparison rows for atc, both for ate.
+    assert D[found.matches.treated].all() == (estimand == "ate")
+    assert (found.reverse is None) == (estimand == "atc")
+    if found.reverse is not None:
+        assert np.unique(np.concatenate([found.matches.treated, found.reverse.treated])).tolist() == list(
+            range(len(D))
+        )
+
+
+def test_matching_once_in_the_order_of_the_data_against_genmatch():
+    stored = R["genetic_once"]
+    w = np.array(stored["weights"])
+    m = nearest_neighbours(genetic_coordinates(X, w), D, replacement=False, order="data")
+    assert list(zip(m.treated.tolist(), m.comparison.tolist(), strict=True)) == sorted(
+        zip(stored["treated"], stored["comparison"], strict=True)
+    )
+    assert genetic_objective(w, X, D, replacement=False) == pytest.approx(stored["objective"], abs=CLOSED)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_objective_at_genmatchs_weights_on_national_cross_sections(world):
+    stored, (x, d) = GENMATCH[world], WORLDS[world]()
+    found = genetic_objective(np.array(stored["weights"]), x, d)
+    assert found == pytest.approx(stored["objective"], abs=CLOSED)
+    m = nearest_neighbours(genetic_coordinates(x, np.array(stored["weights"])), d)
+    assert len(m.treated) == stored["pairs"]
+    weights = np.where(d, 1.0, m.comparison_weights(np.ones(len(d))))
+    gap = balance(x, d, weights, denominators(x, d, "treated")).standardized_mean_difference
+    assert gap == pytest.approx(stored["standardized_mean_difference"], abs=CLOSED)
 
 
 @settings(max_examples=30, deadline=None)
@@ -84,7 +121,12 @@ def test_exact_p_value_without_ties_is_that_of_scipy(seed, pairs):
     x, d = rng.normal(size=(2 * pairs, 1)), np.arange(2 * pairs) < pairs
     m = nearest_neighbours(x, d, replacement=False)
     p = balance_p_values(x, m)[1]
-    assert p == pytest.approx(ks_2samp(x[d, 0], x[~d, 0], method="exact").pvalue, abs=1e-10)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        wanted = ks_2samp(x[d, 0], x[~d, 0], method="exact").pvalue
+    # Where its own sum of paths fails, scipy says so and gives a limit instead.
+    assume(not said)
+    assert p == pytest.approx(wanted, abs=1e-10)
 
 
 def test_search_promises():
@@ -95,19 +137,18 @@ def test_search_promises():
         found = genetic_matching(
             x, d, np.random.default_rng(2), loss=loss, starts=[start], population=10, generations=6
         )
-        with ThreadPoolExecutor(2) as pool:
-            again = genetic_matching(
-                x,
-                d,
-                np.random.default_rng(2),
-                loss=loss,
-                starts=[start],
-                population=10,
-                generations=6,
-                each=pool.map,
-            )
+        again = genetic_matching(
+            x,
+            d,
+            np.random.default_rng(2),
+            loss=loss,
+            starts=[start],
+            population=10,
+            generations=6,
+            workers=2,
+        )
         assert found.weights.tolist() == again.weights.tolist()
-        assert found.evaluations == 2 + 8 * 10 + 6 * 10
+        assert found.evaluations == 2 + 16 * 10 + 6 * 10
         assert found.objective == pytest.approx(genetic_objective(found.weights, x, d, loss=loss))
         assert found.at_start == pytest.approx(genetic_objective(np.ones(4), x, d, loss=loss))
         assert tuple(found.objective) >= tuple(found.at_start)
@@ -170,12 +211,20 @@ def test_bad_input_is_named():
         genetic_matching(np.column_stack([X, np.ones(len(X))]), D, rng)
     with pytest.raises(ValueError, match="0 of 420 rows are treated"):
         genetic_matching(X, np.zeros(len(D), bool), rng)
-    with pytest.raises(ValueError, match=f"all {D.sum()} treated rows are pruned"):
+    with pytest.raises(ValueError, match=f"all {D.sum()} rows to be matched are pruned"):
         genetic_matching(
             X + 100 * D[:, None], D, rng, calipers=(X[:, :1] + 100 * D[:, None], np.array([1.0]))
         )
     with pytest.raises(ValueError, match="population 2"):
         genetic_matching(X, D, rng, population=2)
+    with pytest.raises(ValueError, match="workers 0"):
+        genetic_matching(X, D, rng, workers=0)
+    with pytest.raises(ValueError, match='estimand = "ATT"; wanted att, atc or ate'):
+        genetic_matching(X, D, rng, estimand="ATT")
+    with pytest.raises(ValueError, match='"ate" without replacement'):
+        genetic_matching(X, D, rng, estimand="ate", replacement=False)
+    with pytest.raises(ValueError, match=r"200 neighbours of 1\d\d rows"):
+        genetic_matching(X, D, rng, estimand="atc", neighbours=200)
     with pytest.raises(ValueError, match='loss = "best"'):
         genetic_matching(X, D, rng, loss="best")
     with pytest.raises(ValueError, match="neighbours of"):
@@ -189,3 +238,14 @@ def test_search_balances_no_worse_than_genmatch_with_population_100():
     for seed in (1, 2, 3):
         found = genetic_matching(X, D, np.random.default_rng(seed))
         assert found.objective[0] >= stored["objective"][0] - CLOSED
+
+
+@pytest.mark.parametrize("world", ["skewed", "apart"])
+def test_search_balances_no_worse_than_genmatch_on_worlds_it_was_not_set_up_on(world):
+    stored, (x, d) = GENMATCH[world], WORLDS[world]()
+    found = genetic_matching(x, d, np.random.default_rng(1))
+    assert tuple(found.objective) >= tuple(stored["objective"])
+    found = genetic_matching(
+        x, d, np.random.default_rng(1), generations=20, loss="standardized_mean_difference"
+    )
+    assert -found.objective[0] <= np.abs(stored["standardized_mean_difference"]).max()

@@ -22,11 +22,11 @@ SUPPORT = (LOW <= SCORE) & (SCORE <= HIGH)
     ("case", "score", "classes", "options"),
     [
         ("subclass_6", SCORE, 6, {}),
-        ("subclass_5_atc", SCORE, 5, {"estimand": "ATC"}),
-        ("subclass_5_ate", SCORE, 5, {"estimand": "ATE"}),
+        ("subclass_5_atc", SCORE, 5, {"estimand": "atc"}),
+        ("subclass_5_ate", SCORE, 5, {"estimand": "ate"}),
         ("subclass_shares", SCORE, [0.3, 0.8], {}),
         ("subclass_moves", SCORE, 25, {"minimum": 4}),
-        ("subclass_moves_ate", SCORE, 30, {"minimum": 3, "estimand": "ATE"}),
+        ("subclass_moves_ate", SCORE, 30, {"minimum": 3, "estimand": "ate"}),
         ("subclass_pruned", SCORE, 60, {"minimum": 0}),
         ("subclass_support", SCORE, 5, {"eligible": SUPPORT}),
         ("subclass_ties", SCORE.round(), 8, {}),
@@ -48,7 +48,7 @@ def test_the_cases_move_prune_and_merge():
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10_000), st.integers(2, 9), st.integers(1, 3), st.sampled_from(["ATT", "ATC", "ATE"]))
+@given(st.integers(0, 10_000), st.integers(2, 9), st.integers(1, 3), st.sampled_from(["att", "atc", "ate"]))
 def test_classes_hold_enough_of_both_arms_in_the_order_of_scores(seed, classes, minimum, estimand):
     rng = np.random.default_rng(seed)
     d = rng.random(120) < 0.4
@@ -61,7 +61,7 @@ def test_classes_hold_enough_of_both_arms_in_the_order_of_scores(seed, classes, 
         in_order = (np.diff(found.stratum[arm][np.argsort(score[arm])]) >= 0).all()
         assert in_order or minimum > 1
         # Every arm spreads over classes as the rows averaged over do.
-        whom = {"ATT": d, "ATC": ~d, "ATE": np.ones(120, bool)}[estimand]
+        whom = {"att": d, "atc": ~d, "ate": np.ones(120, bool)}[estimand]
         spread = np.bincount(found.stratum, found.weights * arm) / found.weights[arm].sum()
         assert spread == pytest.approx(np.bincount(found.stratum[whom]) / whom.sum())
     order = rng.permutation(120)

@@ -8,6 +8,9 @@ import pytest
 from estimation_cases import REFERENCE, reference_values
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.special import expit
+from scipy.stats import chi2
 
 from analysis.estimation.matching.propensity import fit_logit
 from analysis.estimation.matching.weights import (
@@ -16,6 +19,7 @@ from analysis.estimation.matching.weights import (
     entropy_balancing,
     inverse_probability_weights,
     moment_columns,
+    overidentified_balancing_weights,
     overlap_weights,
     probability_of,
     refuse_unusable,
@@ -36,16 +40,16 @@ def means(x, w):
     return w @ x / w.sum()
 
 
-@pytest.mark.parametrize("estimand", ["ATT", "ATC", "ATE"])
+@pytest.mark.parametrize("estimand", ["att", "atc", "ate"])
 @pytest.mark.parametrize("base", [None, BASE], ids=["plain", "based"])
 @pytest.mark.parametrize("powers", [1, 2])
 def test_entropy_balancing_meets_its_moments_at_the_least_entropy(estimand, base, powers):
     columns = moment_columns(X, powers)
     found = entropy_balancing(columns, D, estimand, base=base)
     q = np.ones(len(D)) if base is None else base
-    target = {"ATT": D, "ATC": ~D, "ATE": np.ones(len(D), bool)}[estimand]
+    target = {"att": D, "atc": ~D, "ate": np.ones(len(D), bool)}[estimand]
     goal = means(columns[target], q[target])
-    arms = {"ATT": [~D], "ATC": [D], "ATE": [D, ~D]}[estimand]
+    arms = {"att": [~D], "atc": [D], "ate": [D, ~D]}[estimand]
     for i, arm in enumerate(arms):
         w = found.weights[arm]
         assert np.abs(means(columns[arm], w) - goal).max() <= MOMENT * columns.std(axis=0).max()
@@ -82,27 +86,124 @@ def test_a_column_of_two_values_has_one_moment():
 
 @pytest.mark.parametrize("base", [None, BASE], ids=["plain", "based"])
 def test_covariate_balancing_att_is_entropy_balancing(base):
-    for estimand in ("ATT", "ATC"):
+    for estimand in ("att", "atc"):
         one = covariate_balancing_weights(X, D, estimand, base=base).weights
         assert one == pytest.approx(entropy_balancing(X, D, estimand, base=base).weights, abs=CLOSED)
 
 
 def test_covariate_balancing_ate_equates_the_arms():
-    fit = covariate_balancing_weights(X, D, "ATE")
+    fit = covariate_balancing_weights(X, D, "ate")
     w = fit.weights
     assert w[D].sum() == pytest.approx(w[~D].sum(), rel=1e-10)
     assert np.abs((means(X[D], w[D]) - means(X[~D], w[~D])) / SPREAD).max() <= MOMENT
     p = probability_of(fit, X)
     assert p == pytest.approx(R["cbps_ate"]["probability"], abs=CLOSED)
-    assert w == pytest.approx(inverse_probability_weights(p, D, "ATE"), rel=1e-10)
+    assert w == pytest.approx(inverse_probability_weights(p, D, "ate"), rel=1e-10)
 
 
-@pytest.mark.parametrize("estimand", ["ATT", "ATC"])
+@pytest.mark.parametrize("estimand", ["att", "atc"])
 def test_score_of_the_balancing_fit_gives_its_weights(estimand):
     fit = covariate_balancing_weights(X, D, estimand)
     assert fit.weights == pytest.approx(
         inverse_probability_weights(probability_of(fit, X), D, estimand), rel=1e-9
     )
+
+
+@pytest.mark.parametrize("estimand", ["att", "atc", "ate"])
+def test_overidentified_score_against_another_solver(estimand):
+    found, stored = overidentified_balancing_weights(X, D, estimand), R[f"cbps_over_{estimand}"]
+    # The quasi-Newton reference stops at a slope near 1e-7.
+    assert found.probability == pytest.approx(stored["probability"], abs=1e-6)
+    assert found.statistic == pytest.approx(stored["statistic"], abs=1e-8)
+    assert found.df == 5 and found.p_value == pytest.approx(chi2.sf(found.statistic, 5), abs=1e-12)
+    assert found.weights == pytest.approx(inverse_probability_weights(found.probability, D, estimand))
+    standard = (X - X.mean(axis=0)) / SPREAD
+    line = found.constants[0] + standard @ found.coefficients[0]
+    assert np.log(found.probability / (1 - found.probability)) == pytest.approx(line)
+    gap = means(standard[D], found.weights[D]) - means(standard[~D], found.weights[~D])
+    assert found.worst == pytest.approx(np.abs(gap).max(), abs=1e-12)
+
+
+@pytest.mark.parametrize("estimand", ["att", "ate"])
+@pytest.mark.parametrize("base", [None, BASE], ids=["plain", "based"])
+def test_overidentified_criterion_is_least_where_found(estimand, base):
+    found = overidentified_balancing_weights(X[:, :2], D, estimand, base=base)
+    b = np.ones(len(D)) if base is None else base / base.mean()
+    z = np.column_stack([np.ones(len(D)), (X[:, :2] - X[:, :2].mean(axis=0)) / SPREAD[:2]])
+    share = len(D) / b[D].sum() if estimand == "att" else 1.0
+
+    def conditions(p):
+        p = p.clip(1e-12, 1 - 1e-12)
+        fit = D - p
+        level = D / p - ~D / (1 - p) if estimand == "ate" else share * (D - ~D * p / (1 - p))
+        return np.hstack([z * (b * fit)[:, None], z * (b * level)[:, None]])
+
+    # The variance by its definition: over both outcomes of every row's treatment at its own probability.
+    p = fit_logit(z, D, b).probability
+    variance = np.zeros((6, 6))
+    for outcome, chance in ((1.0, p), (0.0, 1 - p)):
+        level = (
+            outcome / p - (1 - outcome) / (1 - p)
+            if estimand == "ate"
+            else share * (outcome - (1 - outcome) * p / (1 - p))
+        )
+        g = np.hstack([z * (b * (outcome - p))[:, None], z * (b * level)[:, None]])
+        variance += (g * chance[:, None]).T @ g / len(D)
+
+    def statistic(beta):
+        g = conditions(expit(z @ beta)).mean(axis=0)
+        return len(D) * g @ np.linalg.solve(variance, g)
+
+    beta = np.concatenate([found.constants, found.coefficients[0]])
+    assert statistic(beta) == pytest.approx(found.statistic, rel=1e-9)
+    rng = np.random.default_rng(1)
+    starts = [beta + rng.normal(scale=s, size=3) for s in (0.1, 0.5, 1.0, 2.0)]
+    assert min(minimize(statistic, s).fun for s in starts) >= found.statistic - 1e-9
+    if base is not None:
+        again = overidentified_balancing_weights(X[:, :2], D, estimand, base=7 * base)
+        assert again.statistic == pytest.approx(found.statistic)
+
+
+@pytest.mark.parametrize("estimand", ["att", "ate"])
+def test_overidentification_is_seldom_rejected_where_the_logit_is_right_and_often_where_it_is_not(estimand):
+    rng = np.random.default_rng(20260103)
+    rejected = {0.0: 0, 0.7: 0}
+    for curve in rejected:
+        for _ in range(100):
+            x = rng.normal(size=(800, 2))
+            d = rng.random(800) < 1 / (1 + np.exp(0.3 - x @ np.array([0.6, -0.4]) - curve * x[:, 0] ** 2))
+            rejected[curve] += overidentified_balancing_weights(x, d, estimand).p_value < 0.05
+    # Below 5 % in a sample of this size; three Monte Carlo standard errors above it would be 12.
+    assert rejected[0.0] < 12 and rejected[0.7] > 30
+
+
+def test_overidentification_statistic_has_its_degrees_of_freedom_in_large_samples():
+    rng, statistics = np.random.default_rng(4), []
+    for _ in range(60):
+        x = rng.normal(size=(20_000, 2))
+        d = rng.random(20_000) < 1 / (1 + np.exp(0.3 - x @ np.array([0.6, -0.4])))
+        statistics.append(overidentified_balancing_weights(x, d, "ate").statistic)
+    # Three Monte Carlo standard errors of a mean of 60 draws with variance 2 x 3.
+    assert np.mean(statistics) == pytest.approx(3, abs=3 * np.sqrt(6 / 60))
+
+
+def test_overidentified_score_refuses_arms_apart_and_conditions_alike():
+    ranked = np.sort(X[:, :1], axis=0)
+    with pytest.raises(ValueError, match="no overlap: a combination of the columns separates the arms"):
+        overidentified_balancing_weights(ranked, np.arange(len(X)) > len(X) / 2)
+    even = np.tile([0.0, 1.0], 50)[:, None]
+    with pytest.raises(ValueError, match="score and balance conditions say the same"):
+        overidentified_balancing_weights(even, np.repeat([True, False], 50), "ate")
+
+
+def test_overidentified_score_where_no_exact_balance_exists():
+    # The treated mean lies beyond every comparison row: nothing balances exactly, and the criterion has a least.
+    x = np.array([0.0, 1.0, 2.0, 3.0, 2.9, 4.0, 5.0])[:, None]
+    d = np.array([0, 0, 0, 0, 1, 1, 1]) == 1
+    with pytest.raises(ValueError, match="outside the range"):
+        covariate_balancing_weights(x, d)
+    found = overidentified_balancing_weights(x, d)
+    assert found.weights.min() > 0 and found.worst > 0
 
 
 def test_score_weights_against_regressions_in_r():
@@ -111,13 +212,13 @@ def test_score_weights_against_regressions_in_r():
     assert logit.probability == pytest.approx(p, abs=CLOSED)
     for name, w in {
         "overlap": overlap_weights(p, D),
-        "ate": inverse_probability_weights(p, D, "ATE"),
-        "att": inverse_probability_weights(p, D, "ATT"),
+        "ate": inverse_probability_weights(p, D, "ate"),
+        "att": inverse_probability_weights(p, D, "att"),
     }.items():
         gap = means(X[D, 0], w[D]) - means(X[~D, 0], w[~D])
         assert gap == pytest.approx(R["score"][f"{name}_difference"], abs=CLOSED)
-    mirrored = inverse_probability_weights(1 - p, ~D, "ATT")
-    assert inverse_probability_weights(p, D, "ATC") == pytest.approx(mirrored)
+    mirrored = inverse_probability_weights(1 - p, ~D, "att")
+    assert inverse_probability_weights(p, D, "atc") == pytest.approx(mirrored)
     # With a logit's own probabilities overlap weights equate every mean, not that of x1 alone.
     w = overlap_weights(logit.probability, D)
     assert means(X[D], w[D]) == pytest.approx(means(X[~D], w[~D]), abs=1e-9)
@@ -132,7 +233,7 @@ def test_weights_follow_rows_and_ignore_units(seed, shift, scale):
     mixing = np.eye(4) + 0.3 * rng.uniform(-1, 1, (4, 4))
     moved = (X[order] @ mixing) * scale + shift
     for method in (entropy_balancing, covariate_balancing_weights):
-        for estimand in ("ATT", "ATE"):
+        for estimand in ("att", "ate"):
             w = method(X, D, estimand).weights
             assert method(moved, D[order], estimand).weights == pytest.approx(w[order], rel=1e-6)
 
@@ -161,18 +262,18 @@ def test_effective_sample_size():
 def test_stratum_weights_by_hand():
     stratum, d = np.array([0, 0, 0, 1, 1, 1, -1]), np.array([1, 0, 0, 1, 1, 0, 1]) == 1
     # ATE: 3/1, 3/2, 3/2 and 3/2, 3/2, 3/1 before each arm's weights are scaled to mean 1.
-    assert stratum_weights(stratum, d, "ATE") == pytest.approx([1.5, 0.75, 0.75, 0.75, 0.75, 1.5, 0])
+    assert stratum_weights(stratum, d, "ate") == pytest.approx([1.5, 0.75, 0.75, 0.75, 0.75, 1.5, 0])
     with pytest.raises(ValueError, match=r"strata \[1\] hold one arm"):
         stratum_weights(np.array([0, 0, 1]), np.array([True, False, True]))
     with pytest.raises(ValueError, match="all rows are pruned"):
         stratum_weights(np.full(7, -1), d)
 
 
-SOLVERS = [entropy_balancing, covariate_balancing_weights]
+SOLVERS = [entropy_balancing, covariate_balancing_weights, overidentified_balancing_weights]
 
 
 @pytest.mark.parametrize("solve", SOLVERS)
-@pytest.mark.parametrize("estimand", ["ATT", "ATC", "ATE"])
+@pytest.mark.parametrize("estimand", ["att", "atc", "ate"])
 def test_unusable_covariates_are_named(solve, estimand):
     holed = X.copy()
     holed[[3, 9], 1] = np.nan
@@ -188,11 +289,11 @@ def test_unusable_covariates_are_named(solve, estimand):
         solve(X, D, estimand, base=np.zeros(len(D)))
 
 
-@pytest.mark.parametrize("solve", SOLVERS)
+@pytest.mark.parametrize("solve", [entropy_balancing, covariate_balancing_weights])
 def test_no_overlap_is_named(solve):
     apart = X.copy()
     apart[D, 2] += 100
-    for estimand in ("ATT", "ATC", "ATE"):
+    for estimand in ("att", "atc", "ate"):
         with pytest.raises(ValueError, match=r"no overlap.*\[2\]"):
             solve(apart, D, estimand)
     # Every range overlaps, but the sum of two columns separates the arms.
@@ -201,9 +302,20 @@ def test_no_overlap_is_named(solve):
     d = x.sum(axis=1) > 0
     x[d] += 0.2
     with pytest.raises(ValueError, match=r"convex hull"):
-        solve(x, d, "ATT")
+        solve(x, d, "att")
     with pytest.raises(ValueError, match=r"convex hull|combination of the columns separates"):
-        solve(x, d, "ATE")
+        solve(x, d, "ate")
+
+
+def test_an_unknown_estimand_is_named():
+    p = np.array(R["score"]["probability"])
+    for call in (
+        lambda e: inverse_probability_weights(p, D, e),
+        lambda e: stratum_weights(D * 0, D, e),
+        *(lambda e, solve=solve: solve(X, D, e) for solve in SOLVERS),
+    ):
+        with pytest.raises(ValueError, match='estimand = "ATT"; wanted att, atc or ate'):
+            call("ATT")
 
 
 def test_wrong_shapes_and_probabilities_are_named():
@@ -216,3 +328,5 @@ def test_wrong_shapes_and_probabilities_are_named():
             weigh(p, D)
         with pytest.raises(ValueError, match="one a row"):
             weigh(p[:-1], D)
+        with pytest.raises(ValueError, match="base weight"):
+            weigh(np.full(len(D), 0.5), D, base=BASE[:-1])

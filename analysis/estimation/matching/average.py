@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.estimation.matching.nearest import Matches, pairs_of_sets
-from analysis.estimation.matching.variance import Difference, matched_difference
+from analysis.estimation.matching.variance import (
+    Difference,
+    Of,
+    comparison_regression,
+    matched_difference,
+    squared_shares,
+)
 
 Array = NDArray[np.float64]
 
@@ -23,7 +29,8 @@ class AverageEffect:
         rows: (m,) matched rows of both arms.
         weight: (m,) their weights.
         reuse: (n,) sum of weighted shares in which a row stands as a match (K).
-        squares: (n,) sum of their squares.
+        squares: (n,) sum of their squares (K2).
+        counted: whether a row of weight w enters the variance as w rows, here in ``squares``.
     """
 
     estimate: float
@@ -32,6 +39,7 @@ class AverageEffect:
     weight: Array
     reuse: Array
     squares: Array
+    counted: bool = False
 
 
 def set_matches(sets: NDArray[np.intp], treated: NDArray[np.bool_]) -> Matches:
@@ -71,6 +79,8 @@ def average_effect(
     of_comparison: Matches,
     weights: Array,
     adjust: Array | None = None,
+    *,
+    counted: bool = False,
 ) -> AverageEffect:
     """Return the average effect over treated and comparison rows together.
 
@@ -80,6 +90,7 @@ def average_effect(
         of_comparison: matches of comparison rows among treated rows: the same call with ``~treated``.
         weights: (n,) weights in the average.
         adjust: (n, q) covariates of the bias adjustment, a regression in each arm weighted by K; or None.
+        counted: how weights enter the variance, as in ``abadie_imbens_variance``.
 
     Raises:
         ValueError: an arm cannot carry the bias adjustment, or the two matches are not of opposite arms.
@@ -101,11 +112,8 @@ def average_effect(
     down = matched_difference(y, of_comparison, weights, adjust)
     weight = np.concatenate([up.weight, down.weight])
     effects = np.concatenate([up.effects, -down.effects])
-    n = len(y)
     reuse = of_treated.comparison_weights(weights) + of_comparison.comparison_weights(weights)
-    squares = np.zeros(n)
-    for m in (of_treated, of_comparison):
-        squares += np.bincount(m.comparison, (m.share * weights[m.treated]) ** 2, minlength=n)
+    squares = squared_shares(of_treated, weights, counted) + squared_shares(of_comparison, weights, counted)
     return AverageEffect(
         float(np.average(effects, weights=weight)),
         effects,
@@ -113,38 +121,67 @@ def average_effect(
         weight,
         reuse,
         squares,
+        counted,
     )
 
 
-def average_effect_variance(average: AverageEffect, conditional: Array | float) -> float:
+def average_effect_variance(
+    average: AverageEffect, conditional: Array | float, *, of: Of = "population"
+) -> float:
     """Return the Abadie-Imbens variance of the average effect over all rows.
 
     Args:
         average: from ``average_effect``.
         conditional: variance of the outcome given covariates, one for all or (n,).
+        of: "population" from which rows are drawn, or the "sample" at hand, its covariates taken as given.
 
     Returns:
-        sum_i w_i^2 (effect_i - estimate)^2 / W^2 + sum_j conditional_j (K_j^2 + 2 w_j K_j - K2_j) / W^2.
+        "population": sum_i w_i^2 (effect_i - estimate)^2 / W^2
+        + sum_j conditional_j (K_j^2 + 2 w_j K_j - K2_j) / W^2. Where weights are ``counted``, as Match has it: w_i
+        for w_i^2, here and in K2, and 1 for the w_j that goes with K_j.
+        "sample": sum_j conditional_j (w_j + K_j)^2 / W^2.
 
     Assumption: counties are assigned independently of each other.
 
-    Source: Abadie and Imbens (2006), theorem 7.
+    Source: Abadie and Imbens (2006), theorems 6 and 7.
     """
     total = average.weight.sum()
-    spread = (average.weight**2 * (average.effects - average.estimate) ** 2).sum()
     own = np.zeros(len(average.reuse))
     own[average.rows] = average.weight
-    room = average.reuse**2 + 2 * own * average.reuse - average.squares
-    return float((spread + (np.broadcast_to(conditional, room.shape) * room).sum()) / total**2)
+    given = np.broadcast_to(conditional, own.shape)
+    if of == "sample":
+        return float((given * (own + average.reuse) ** 2).sum() / total**2)
+    entering = average.weight if average.counted else average.weight**2
+    spread = (entering * (average.effects - average.estimate) ** 2).sum()
+    beside = (own > 0) if average.counted else own
+    room = average.reuse**2 + 2 * beside * average.reuse - average.squares
+    return float((spread + (given * room).sum()) / total**2)
 
 
 def average_homoskedastic_variance(
-    y: Array, of_treated: Matches, of_comparison: Matches, weights: Array, estimate: float
+    y: Array,
+    of_treated: Matches,
+    of_comparison: Matches,
+    weights: Array,
+    estimate: float,
+    adjust: Array | None = None,
 ) -> float:
-    """Return half the mean squared deviation of pair differences from the estimate: one variance for all."""
+    """Return half the mean squared deviation of pair differences from the estimate: one variance for all.
+
+    Args:
+        y: (n,) outcome.
+        of_treated: as in ``average_effect``.
+        of_comparison: as in ``average_effect``.
+        weights: (n,) weights in the average.
+        estimate: the average effect.
+        adjust: (n, q) covariates of the bias adjustment, so that pair differences are adjusted too; or None.
+    """
     gaps, shares = [], []
     for m, sign in ((of_treated, 1.0), (of_comparison, -1.0)):
-        gaps.append(sign * (y[m.treated] - y[m.comparison]) - estimate)
+        outcome = y
+        if adjust is not None:
+            outcome = y - adjust @ comparison_regression(y, m.comparison_weights(weights), adjust)[0][1:]
+        gaps.append(sign * (outcome[m.treated] - outcome[m.comparison]) - estimate)
         shares.append(m.share * weights[m.treated])
     return float(0.5 * np.average(np.concatenate(gaps) ** 2, weights=np.concatenate(shares)))
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.estimation.matching.weights import Estimand, refuse_unusable, stratum_weights
+from analysis.estimation.matching.nearest import Matches
+from analysis.estimation.matching.optimal import optimal_matching
+from analysis.estimation.matching.weights import Estimand, refuse_estimand, refuse_unusable, stratum_weights
 
 Array = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -32,7 +35,8 @@ class CoarsenedMatches:
         bins: (n, k) bin of each value, from 0.
         imbalance: L1 over these very bins before and after matching (after: 0 up to rounding, for whom the
             estimand averages over).
-        estimand: ATT, ATC or ATE, among the rows kept.
+        estimand: "att", "atc" or "ate", among the rows kept.
+        pairs: the rows kept one to one; None without ``pair_in``.
     """
 
     stratum: Index
@@ -42,6 +46,7 @@ class CoarsenedMatches:
     bins: Index
     imbalance: tuple[float, float]
     estimand: Estimand
+    pairs: Matches | None
 
 
 def cut_points(column: Array, rule: Rule) -> Array | None:
@@ -89,8 +94,9 @@ def coarsened_exact_matching(
     treated: Bool,
     rules: Rule | Sequence[Rule] = "sturges",
     *,
-    estimand: Estimand = "ATT",
-    groups: Array | None = None,
+    estimand: Estimand = "att",
+    groups: NDArray[Any] | None = None,
+    pair_in: Array | None = None,
 ) -> CoarsenedMatches:
     """Match rows exactly on coarsened covariates; rows whose stratum lacks an arm are pruned and listed.
 
@@ -103,11 +109,14 @@ def coarsened_exact_matching(
         rules: one of ``cut_points`` for all columns, or a list or tuple with one a column. Cut-points for a
             single column stand in a list of their own: ``[[0.5, 1.5]]``.
         estimand: whom the strata are averaged over.
-        groups: (n,) or (n, g) codes that must agree exactly besides; None for none.
+        groups: (n,) or (n, g) codes, numbers or text, that must agree exactly besides; None for none.
+        pair_in: (n, c) coordinates: in every stratum as many rows of the larger arm are kept as the smaller
+            has, those whose pairs lie nearest in total (MatchIt's "k2k", with the least total distance instead
+            of turns), and all weights kept are 1; None to keep all.
 
     Raises:
         ValueError: missing values, a constant covariate, an empty arm, a rule unknown or rules of another
-            number than columns; all rows pruned.
+            number than columns; an unknown estimand; all rows pruned.
 
     Assumption: within a stratum treatment is as good as random; nothing is assumed between strata.
 
@@ -119,6 +128,7 @@ def coarsened_exact_matching(
         >>> m.stratum.tolist(), m.weights.tolist(), m.pruned.tolist()
         ([0, 0, 1, 1, -1], [1.0, 1.0, 1.0, 1.0, 0.0], [4])
     """
+    refuse_estimand(estimand)
     refuse_unusable(x, treated, dependent=False)
     cuts = _cuts(x, rules)
     bins = _bins(x, cuts)
@@ -132,6 +142,9 @@ def coarsened_exact_matching(
         )
     number = np.where(both, both.cumsum() - 1, -1)
     stratum = number[cell]
+    pairs = None
+    if pair_in is not None:
+        stratum, pairs = _paired(stratum, treated, pair_in)
     weights = stratum_weights(stratum, treated, estimand)
     before = _l1(cell, treated, np.ones(len(x)))
     return CoarsenedMatches(
@@ -142,6 +155,7 @@ def coarsened_exact_matching(
         bins,
         (before, _l1(cell, treated, weights)),
         estimand,
+        pairs,
     )
 
 
@@ -225,12 +239,27 @@ def _bins(x: Array, cuts: tuple[Array | None, ...]) -> Index:
     return np.column_stack(parts).astype(np.intp)
 
 
-def _group_codes(groups: Array, n: int) -> Index:
-    columns = groups.reshape(n, -1) if len(groups) == n else None
-    if columns is None:
+def _paired(stratum: Index, treated: Bool, coordinates: Array) -> tuple[Index, Matches]:
+    """Return strata with the rows that are not in a pair taken out, and the pairs."""
+    if coordinates.ndim != 2 or len(coordinates) != len(stratum):
+        raise ValueError(f"pair_in {coordinates.shape} for {len(stratum)} rows; wanted (n, c)")
+    rows = np.flatnonzero(stratum >= 0)
+    found = optimal_matching(coordinates[rows], treated[rows], strata=stratum[rows], short="drop")
+    one, other = rows[found.treated], rows[found.comparison]
+    kept = np.full(len(stratum), -1, dtype=np.intp)
+    kept[one], kept[other] = stratum[one], stratum[other]
+    dropped = np.setdiff1d(np.flatnonzero(treated), one)
+    return kept, Matches(one, other, found.share, found.distance, dropped)
+
+
+def _group_codes(groups: NDArray[Any], n: int) -> Index:
+    if len(groups) != n:
         raise ValueError(f"groups {groups.shape} for {n} rows; wanted one a row")
-    if columns.dtype.kind == "f" and not np.all(np.isfinite(columns)):
-        raise ValueError("a group code is missing; wanted one for every row")
+    columns = groups.reshape(n, -1)
+    # Missing values are those that differ from themselves, and None.
+    missing = int(((columns != columns) | (columns == None)).any(axis=1).sum())  # noqa: E711 - elementwise
+    if missing:
+        raise ValueError(f"a group code is missing in {missing} rows; wanted one for every row")
     return np.column_stack([np.unique(c, return_inverse=True)[1] for c in columns.T]).astype(np.intp)
 
 

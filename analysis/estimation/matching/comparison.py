@@ -31,7 +31,7 @@ from analysis.estimation.matching.distances import (
 )
 from analysis.estimation.matching.doubly_robust import augmented_weighting
 from analysis.estimation.matching.estimated_score import estimated_score_adjustment
-from analysis.estimation.matching.genetic import genetic_matching
+from analysis.estimation.matching.genetic import genetic_coordinates, genetic_matching
 from analysis.estimation.matching.nearest import Matches, Order, nearest_neighbours
 from analysis.estimation.matching.optimal import full_matching, matches_of_sets, optimal_matching
 from analysis.estimation.matching.overlap import Rule, trim
@@ -55,6 +55,7 @@ from analysis.estimation.matching.weights import (
     entropy_balancing,
     inverse_probability_weights,
     moment_columns,
+    overidentified_balancing_weights,
     overlap_weights,
     probability_of,
 )
@@ -284,7 +285,7 @@ def _refuse(arms: Arms) -> None:
 def _score(arms: Arms, plan: Plan) -> Logit:
     columns = moment_columns(arms.x, plan.moments) if plan.moments > 1 else arms.x
     design = np.column_stack([np.ones(len(arms.x)), standardised_coordinates(columns)])
-    weighted = plan.method == "weighting" and np.ptp(arms.weights) > 0
+    weighted = plan.method == "weighting" and bool((arms.weights != 1).any())
     fit = fit_logit(design, arms.treated, arms.weights if weighted else None)
     if not fit.converged:
         raise ValueError(
@@ -402,31 +403,37 @@ def _optimal(arms: Arms, plan: Plan) -> _Found:
 def _genetic(arms: Arms, plan: Plan) -> _Found:
     strata = _strata(arms, plan.exact)
     calipers = _calipers(arms, plan, arms.x, _score(arms, plan) if plan.calipers else None)
-    found, notes = {}, []
-    coordinates = standardised_coordinates(arms.x)
-    for of_treated in _directions(plan):
-        best = genetic_matching(
-            arms.x,
-            arms.treated if of_treated else ~arms.treated,
-            np.random.default_rng([plan.seed, int(of_treated)]),
-            neighbours=plan.neighbours,
-            replacement=plan.replacement,
-            strata=strata,
-            calipers=calipers,
-            loss=plan.loss,
-            population=plan.population,
-            generations=plan.generations,
-        )
-        found[of_treated] = best.matches
-        coordinates = standardised_coordinates(arms.x) * np.sqrt(best.weights)
-        notes += _match_notes(arms, best.matches, plan, of_treated)
-        notes.append(
-            f"weights found by a search of {best.evaluations:,} weightings, seed {plan.seed}: "
-            f"{LOSS_WORDS[plan.loss]} {abs(best.objective[0]):.3g}, at equal weights {abs(best.at_start[0]):.3g}; "
-            "another seed may find others"
-        )
-    sets = None if plan.replacement else pair_labels(next(iter(found.values())), len(arms.treated))
-    return _Found(found.get(True), found.get(False), sets, coordinates, notes=tuple(notes))
+    best = genetic_matching(
+        arms.x,
+        arms.treated,
+        np.random.default_rng(plan.seed),
+        estimand=_three(plan),
+        neighbours=plan.neighbours,
+        replacement=plan.replacement,
+        strata=strata,
+        calipers=calipers,
+        loss=plan.loss,
+        population=plan.population,
+        generations=plan.generations,
+    )
+    of_comparison = (
+        best.reverse if plan.estimand == "ate" else best.matches if plan.estimand == "atc" else None
+    )
+    found = {True: None if plan.estimand == "atc" else best.matches, False: of_comparison}
+    notes = [
+        note
+        for of_treated, m in found.items()
+        if m is not None
+        for note in _match_notes(arms, m, plan, of_treated)
+    ]
+    notes.append(
+        f"weights found by a search of {best.evaluations:,} weightings, seed {plan.seed}: "
+        f"{LOSS_WORDS[plan.loss]} {abs(best.objective[0]):.3g}, at equal weights {abs(best.at_start[0]):.3g}; "
+        "another seed may find others"
+    )
+    sets = None if plan.replacement else pair_labels(best.matches, len(arms.treated))
+    coordinates = genetic_coordinates(arms.x, best.weights)
+    return _Found(found[True], found[False], sets, coordinates, notes=tuple(notes))
 
 
 LOSS_WORDS = {
@@ -525,6 +532,13 @@ def _weighted(arms: Arms, plan: Plan) -> _Found:
             else inverse_probability_weights(score.probability, treated, _three(plan), base=base)
         )
         notes = ("weights from a logit; its estimation is in errors by cluster",)
+    elif plan.weighting == "covariate_balancing_overidentified":
+        fitted = overidentified_balancing_weights(columns, treated, _three(plan), base=base)
+        weights = fitted.weights
+        notes = (
+            f"score and balance conditions together, J = {fitted.statistic:.3g} on {fitted.df} degrees of freedom, "
+            f"p = {fitted.p_value:.3g}; errors take the weights as given",
+        )
     else:
         solve = entropy_balancing if plan.weighting == "entropy" else covariate_balancing_weights
         found = solve(columns, treated, _three(plan), base=base)
@@ -728,6 +742,8 @@ def _weighted_effect(y: Array, arms: Arms, plan: Plan, compared: Compared, weigh
     mean = np.where(treated, weights[treated] @ y[treated], weights[~treated] @ y[~treated]) / total
     psi = sign * weights * (y - mean) / total
     estimate = float(mean[treated][0] - mean[~treated][0])
+    if plan.weighting == "covariate_balancing_overidentified":
+        return Effect(estimate, psi, _three(plan))
     base, columns = arms.weights, _columns(arms, plan)
     z = np.column_stack([np.ones(len(y)), columns])
     if plan.weighting == "covariate_balancing":

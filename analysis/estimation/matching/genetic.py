@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from scipy.special import gammaln, stdtr
 
-from analysis.estimation.matching.nearest import TIE_TOLERANCE, Matches, nearest_neighbours
-from analysis.estimation.matching.weights import refuse_unusable
+from analysis.estimation.matching.nearest import Matches, nearest_neighbours
+from analysis.estimation.matching.weights import Estimand, refuse_estimand, refuse_unusable
 
 Array = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 Index = NDArray[np.intp]
-Each = Callable[[Callable[[Array], Array], Iterable[Array]], Iterable[Array]]
+Each = Callable[[Callable[[Array], Array], list[Array]], Iterable[Array]]
 Loss = Literal["p_values", "worst_p_value", "standardized_mean_difference"]
 
 # As GenMatch: largest weight, and what is added to all if one is below it.
 LARGEST = 1000.0
 SMALLEST = float(np.sqrt(np.finfo(float).eps))
-# The search: its smallest weight, how many times larger its first generation is, the generations without
-# gain after which it starts anew, and how far (in logarithms) from where it started before.
-LOWEST = 1e-3
-WIDER = 8
-PATIENCE = 8
+# The search: its smallest weight; how many times larger its first generation is, and the share of it drawn evenly
+# over weights (the rest over their logarithms); how widely it starts (in logarithms), the generations without gain
+# after which it starts anew, and how far from where it started before. Chosen on two of the simulated worlds of
+# tests/benchmarks/worlds.py, "even" and "leaning".
+LOWEST = 0.1
+WIDER = 16
+EVENLY = 0.25
+SPREAD = 0.5
+PATIENCE = 12
 APART = 1.0
 # Pairs from which R's ks.test leaves the exact distribution (fewer than 10,000 products of arm sizes).
 EXACT_BELOW = 100
@@ -39,7 +43,10 @@ class GeneticMatches:
 
     Args:
         weights: (k,) weight of each standardised covariate in the squared distance.
-        matches: who is matched to whom under them.
+        matches: who is matched to whom under them: treated to comparison rows; for "atc" comparison to treated
+            rows, as ``nearest_neighbours`` gives them for ``~treated``.
+        reverse: for "ate" the matches of comparison rows among treated rows; None otherwise.
+        estimand: whose matches they are.
         objective: (c,) criteria, the first decides and the next break ties; larger is better.
         at_start: (c,) the same at equal weights.
         loss: what the criteria are.
@@ -50,6 +57,8 @@ class GeneticMatches:
 
     weights: Array
     matches: Matches
+    reverse: Matches | None
+    estimand: Estimand
     objective: Array
     at_start: Array
     loss: Loss
@@ -114,7 +123,11 @@ def genetic_objective(
     treated: Bool,
     *,
     columns: Array | None = None,
+    estimand: Estimand = "att",
     neighbours: int = 1,
+    replacement: bool = True,
+    strata: Index | None = None,
+    calipers: tuple[Array, Array] | None = None,
     loss: Loss = "p_values",
 ) -> Array:
     """Return the criteria of given weights, (c,), the first deciding: larger is better.
@@ -124,11 +137,17 @@ def genetic_objective(
         x: (n, k) covariates matched on.
         treated: (n,) bool.
         columns: (n, q) to be balanced; None for x.
+        estimand: whose matches are balanced: treated rows', comparison rows', or those of both, as one list of
+            pairs.
         neighbours: comparison rows a treated row.
+        replacement: see ``genetic_matching``.
+        strata: see ``genetic_matching``.
+        calipers: see ``genetic_matching``.
         loss: "p_values": the p values of ``balance_p_values`` from the smallest up, compared in that order
             (GenMatch's default, ``fit.func = "pvals", loss = 1``); "worst_p_value": the smallest alone
             (``loss = 2``); "standardized_mean_difference": minus the largest absolute one, with the standard
-            deviation of treated rows before matching.
+            deviation before matching of treated rows ("atc": of comparison rows; "ate": root of the mean of
+            both variances).
 
     Raises:
         ValueError: see ``genetic_matching``.
@@ -138,8 +157,8 @@ def genetic_objective(
         >>> genetic_objective(np.ones(1), x, d, loss="standardized_mean_difference").round(4)
         array([-0.1414])
     """
-    refuse_unusable(x, treated, dependent=False)
-    return _Search(x, treated, columns, neighbours, loss, None).criteria(weights)
+    search = _Search(x, treated, columns, estimand, neighbours, replacement, strata, calipers, loss)
+    return search.criteria(weights)
 
 
 def genetic_matching(
@@ -148,47 +167,51 @@ def genetic_matching(
     rng: np.random.Generator,
     *,
     columns: Array | None = None,
+    estimand: Estimand = "att",
     neighbours: int = 1,
     replacement: bool = True,
     strata: Index | None = None,
     calipers: tuple[Array, Array] | None = None,
     loss: Loss = "p_values",
     starts: Iterable[Array] = (),
-    population: int = 40,
-    generations: int = 40,
-    each: Each = map,
+    population: int = 20,
+    generations: int = 100,
+    workers: int = 1,
 ) -> GeneticMatches:
     """Search the diagonal weights of a generalised Mahalanobis distance for the best balanced matches.
 
-    Nearest neighbours with replacement by default, for the effect on treated rows; hand in ``~treated`` for
-    that on comparison rows. The search is an evolution strategy with an adapted covariance over the logarithms
-    of the weights: a first, larger generation over the whole range, then generations around what does best,
-    anew from elsewhere when they stop gaining. It compares criteria by rank alone, so lexical order needs no
-    scale. The best weighting ever tried is returned; it is never worse than equal weights, nor than any of
-    ``starts``; another seed may find a better one, since the criteria jump from one set of matches to the next.
+    The search is an evolution strategy with an adapted covariance over the logarithms of the weights: a first,
+    larger generation over the whole range, then generations around what does best, anew from elsewhere when
+    they stop gaining. It compares criteria by rank alone, so lexical order needs no scale. The best weighting
+    ever tried is returned; it is never worse than equal weights, nor than any of ``starts``; another seed may
+    find a better one, since the criteria jump from one set of matches to the next. The distance matrix is never
+    held.
 
     Args:
         x: (n, k) covariates matched on; a propensity score's linear predictor may be among them.
         treated: (n,) bool.
-        rng: source of the search; the same state gives the same matches, whatever ``each`` is.
+        rng: source of the search; the same state gives the same matches, however many the workers.
         columns: (n, q) to be balanced; None for x.
+        estimand: "att" matches treated rows, "atc" comparison rows, "ate" both under one weighting, with
+            replacement only.
         neighbours: comparison rows a treated row.
         replacement: whether a comparison row may serve several treated rows; without, greedily in the order
-            of the data, as in GenMatch.
+            of the data, as in GenMatch (some ten times slower).
         strata: (n,) codes; a match never crosses them.
         calipers: as ``nearest_neighbours``.
         loss: the criteria, as ``genetic_objective`` says.
         starts: further weights (k,) to try first.
-        population: weightings a generation; the first has eight times as many.
+        population: weightings a generation; the first has sixteen times as many.
         generations: generations after the first.
-        each: how a generation is evaluated: ``map``, or the ``map`` of a pool of threads.
+        workers: threads that share a generation.
 
     Returns:
         The best weights found, with their matches and criteria.
 
     Raises:
-        ValueError: missing values, an empty arm or a constant covariate; population below 4; all treated rows
-            pruned under equal weights (calipers, strata or too few comparison rows).
+        ValueError: missing values, an empty arm or a constant covariate; an unknown estimand, or "ate" without
+            replacement; more neighbours than rows to match to; population below 4 or no worker; all rows pruned
+            (calipers or strata, or no row left to match to).
 
     Assumption: within covariates matched on, treatment is as good as random, and both arms overlap.
 
@@ -200,29 +223,18 @@ def genetic_matching(
         >>> x, d = rng.normal(size=(60, 2)), np.arange(60) < 15
         >>> found = genetic_matching(x, d, rng, population=8, generations=3)
         >>> bool(found.objective[0] >= found.at_start[0]), found.evaluations
-        (True, 89)
+        (True, 153)
     """
-    refuse_unusable(x, treated, dependent=False)
-    if population < 4 or generations < 0:
-        raise ValueError(f"population {population}, generations {generations}; wanted at least 4 and 0")
-    if strata is None and calipers is None and replacement:
-        search = _Search(x, treated, columns, neighbours, loss, None)
-    else:
-
-        def match(coordinates: Array) -> Matches:
-            return nearest_neighbours(
-                coordinates,
-                treated,
-                neighbours=neighbours,
-                replacement=replacement,
-                strata=strata,
-                calipers=calipers,
-                order="data",
-            )
-
-        search = _Search(x, treated, columns, neighbours, loss, match)
+    if population < 4 or generations < 0 or workers < 1:
+        raise ValueError(
+            f"population {population}, generations {generations}, workers {workers}; wanted at least 4, 0 and 1"
+        )
+    search = _Search(x, treated, columns, estimand, neighbours, replacement, strata, calipers, loss)
     first = [np.ones(x.shape[1]), *(np.array(s, dtype=float) for s in starts)]
-    return _evolve(search, first, rng, population, generations, each)
+    if workers == 1:
+        return _evolve(search, first, rng, population, generations, map)
+    with ThreadPoolExecutor(workers) as pool:
+        return _evolve(search, first, rng, population, generations, pool.map)
 
 
 class _Cloud:
@@ -243,7 +255,7 @@ class _Cloud:
         self.c_rank = min(1 - self.c_one, 2 * (effective - 2 + 1 / effective) / ((size + 2) ** 2 + effective))
         self.expected = np.sqrt(size) * (1 - 1 / (4 * size) + 1 / (21 * size**2))
         self.effective, self.population, self.age = effective, population, 0
-        self.mean, self.sigma, self.covariance = mean, 1.0, np.eye(size)
+        self.mean, self.sigma, self.covariance = mean, SPREAD, np.eye(size)
         self.path, self.path_sigma = np.zeros(size), np.zeros(size)
 
     def draw(self, rng: np.random.Generator) -> Array:
@@ -295,7 +307,12 @@ def _evolve(
     many = WIDER * population
     strata = rng.permuted(np.tile(np.arange(many), (search.size, 1)), axis=1).T
     share = (strata + rng.random((many, search.size))) / many
-    points = _in_range(np.log(LARGEST / LOWEST) * share)
+    evenly = int(many * EVENLY)
+    points = _in_range(
+        np.vstack(
+            [np.log(LARGEST * share[:evenly]), np.log(LOWEST) + np.log(LARGEST / LOWEST) * share[evenly:]]
+        )
+    )
     batch = [*first, *np.exp(points)]
     criteria = list(each(search.criteria, batch))
     at_start, evaluations = criteria[0], len(batch)
@@ -327,9 +344,12 @@ def _evolve(
             best, reached = batch[order[0]], criteria[order[0]]
         history.append(float(reached[0]))
         cloud.learn(points[order])
+    found = search.match(best)
     return GeneticMatches(
         weights=best,
-        matches=search.match(best),
+        matches=found[0],
+        reverse=found[1] if len(found) > 1 else None,
+        estimand=search.estimand,
         objective=reached,
         at_start=at_start,
         loss=search.loss,
@@ -347,10 +367,15 @@ class _Search:
         x: Array,
         treated: Bool,
         columns: Array | None,
+        estimand: Estimand,
         neighbours: int,
+        replacement: bool,
+        strata: Index | None,
+        calipers: tuple[Array, Array] | None,
         loss: Loss,
-        match: Callable[[Array], Matches] | None,
     ) -> None:
+        refuse_estimand(estimand)
+        refuse_unusable(x, treated, dependent=False)
         columns = x if columns is None else columns
         if columns.ndim != 2 or len(columns) != len(x):
             raise ValueError(f"columns {columns.shape} for {len(x)} rows; wanted (n, q)")
@@ -363,85 +388,71 @@ class _Search:
             raise ValueError(
                 f'loss = "{loss}"; wanted p_values, worst_p_value or standardized_mean_difference'
             )
-        self.rows, self.pool = np.flatnonzero(treated), np.flatnonzero(~treated)
-        if neighbours < 1 or neighbours > len(self.pool):
-            raise ValueError(f"{neighbours} neighbours of {len(self.pool)} comparison rows; wanted 1 to all")
-        self.size, self.loss, self.neighbours, self._match = x.shape[1], loss, neighbours, match
+        if estimand == "ate" and not replacement:
+            raise ValueError(
+                'estimand = "ate" without replacement: the larger arm has no match for every row; wanted '
+                "replacement, att or atc, or full matching"
+            )
+        self.arms = {"att": [treated], "atc": [~treated], "ate": [treated, ~treated]}[estimand]
+        for arm in self.arms:
+            if neighbours < 1 or neighbours > (~arm).sum():
+                raise ValueError(f"{neighbours} neighbours of {int((~arm).sum())} rows; wanted 1 to all")
+        self.size, self.estimand, self.loss = x.shape[1], estimand, loss
+        self.neighbours, self.replacement, self.strata, self.calipers = (
+            neighbours,
+            replacement,
+            strata,
+            calipers,
+        )
         self.standard = genetic_coordinates(x, np.ones(x.shape[1]))
-        self.a, self.b = self.standard[self.rows], self.standard[self.pool]
         self.balance = _Criteria(columns)
-        deviation = columns[treated].std(axis=0, ddof=1)
-        # A column that does not vary among treated rows is measured in its overall standard deviation.
+        variances = {
+            "att": columns[treated].var(axis=0, ddof=1),
+            "atc": columns[~treated].var(axis=0, ddof=1),
+        }
+        deviation = np.sqrt(
+            variances[estimand] if estimand in variances else (variances["att"] + variances["atc"]) / 2
+        )
+        # A column that does not vary among those rows is measured in its overall standard deviation.
         deviation = np.where(deviation > 0, deviation, columns.std(axis=0, ddof=1))
         self.scaled = columns / np.where(deviation > 0, deviation, 1.0)
 
-    def match(self, weights: Array) -> Matches:
-        root = np.sqrt(_lifted(weights))
-        if self._match is not None:
-            found = self._match(self.standard * root)
-            if not len(found.treated):
+    def match(self, weights: Array) -> list[Matches]:
+        coordinates = self.standard * np.sqrt(_lifted(weights))
+        found = [
+            nearest_neighbours(
+                coordinates,
+                arm,
+                neighbours=self.neighbours,
+                replacement=self.replacement,
+                strata=self.strata,
+                calipers=self.calipers,
+                order="hardest_first" if self.replacement else "data",
+            )
+            for arm in self.arms
+        ]
+        for m in found:
+            if not len(m.treated):
                 raise ValueError(
-                    f"all {len(found.dropped)} treated rows are pruned; wanted wider calipers or fewer strata"
+                    f"all {len(m.dropped)} rows to be matched are pruned; wanted wider calipers or fewer strata"
                 )
-            return found
-        return nearest_by_tree(self.a * root, self.b * root, self.rows, self.pool, self.neighbours)
+        return found
 
     def criteria(self, weights: Array) -> Array:
         if weights.shape != (self.size,) or not np.all(np.isfinite(weights)) or weights.min() < 0:
             raise ValueError(
                 f"weights {weights.tolist()} for {self.size} covariates; wanted one of 0 or more each"
             )
-        m = self.match(weights)
+        found = self.match(weights)
+        # One list of pairs: those of the other direction are turned round.
+        one = np.concatenate([found[0].treated, *(m.comparison for m in found[1:])])
+        other = np.concatenate([found[0].comparison, *(m.treated for m in found[1:])])
+        share = np.concatenate([m.share for m in found])
         if self.loss == "standardized_mean_difference":
-            gap = m.share @ (self.scaled[m.treated] - self.scaled[m.comparison]) / m.share.sum()
+            gap = share @ (self.scaled[one] - self.scaled[other]) / share.sum()
             return np.array([-np.abs(gap).max()])
-        p = np.sort(self.balance.p_values(m.treated, m.comparison, m.share))
+        p = np.sort(self.balance.p_values(one, other, share))
         return p if self.loss == "p_values" else p[:1]
-
-
-def nearest_by_tree(
-    a: Array,
-    b: Array,
-    rows: Index,
-    pool: Index,
-    neighbours: int = 1,
-    tie_tolerance: float = TIE_TOLERANCE,
-) -> Matches:
-    """Return the matches of ``nearest_neighbours`` with replacement without forming the distance matrix.
-
-    Args:
-        a: (t, k) coordinates of treated rows.
-        b: (c, k) coordinates of comparison rows.
-        rows: (t,) row numbers of a.
-        pool: (c,) row numbers of b.
-        neighbours: comparison rows a treated row, at most c.
-        tie_tolerance: on squared distance.
-
-    Example:
-        >>> m = nearest_by_tree(np.array([[0.0]]), np.array([[1.0], [-1.0]]), np.array([0]), np.array([1, 2]))
-        >>> m.comparison.tolist(), m.share.tolist()
-        ([1, 2], [0.5, 0.5])
-    """
-    tree = cKDTree(b, leafsize=64, balanced_tree=False, compact_nodes=False)
-    open_, at, chosen, squared = np.arange(len(a)), [], [], []
-    take = min(neighbours + 1, len(b))
-    while len(open_):
-        found = tree.query(a[open_], k=range(1, take + 1))[1]
-        # Distances anew from differences, so that a tie does not hang on the tree's rounding.
-        distance = ((a[open_][:, None, :] - b[found]) ** 2).sum(axis=2)
-        last = np.sort(distance, axis=1)[:, neighbours - 1]
-        near = distance <= last[:, None] + tie_tolerance
-        done = ~near[:, -1] | (take == len(b))
-        who, column = np.nonzero(near & done[:, None])
-        at.append(open_[who])
-        chosen.append(found[who, column])
-        squared.append(distance[who, column])
-        open_, take = open_[~done], min(4 * take, len(b))
-    who, whom, gap = np.concatenate(at), np.concatenate(chosen), np.concatenate(squared)
-    order = np.lexsort((whom, who))
-    who, whom, gap = who[order], whom[order], gap[order]
-    share = 1.0 / np.bincount(who, minlength=len(a))[who]
-    return Matches(rows[who], pool[whom], share, gap, np.array([], dtype=np.intp))
 
 
 class _Criteria:

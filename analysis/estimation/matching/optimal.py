@@ -3,7 +3,9 @@
 Pairs are an assignment problem. A full match without limits is a cheapest edge cover, which is an assignment
 problem too (see `full_matching`); with limits on the size of sets it is a flow, solved as a linear program
 whose vertices are whole numbers. Large problems are solved on the shortest edges only, and more are added
-until a bound shows that no edge left out could help: every answer is the optimum and not an approximation.
+until a bound shows that no edge left out could help: every answer is the optimum and not an approximation. The
+dense table is held up to 4,000,000 cells (32 MB), and up to 40,000,000 (320 MB) where more than half of the comparison
+rows are to be taken; beyond, none of the methods here holds it.
 """
 
 from __future__ import annotations
@@ -20,15 +22,18 @@ from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from analysis.estimation.matching.distances import squared_distances
 from analysis.estimation.matching.nearest import Matches, pairs_of_sets
+from analysis.estimation.matching.weights import Estimand, stratum_weights
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Measure = Literal["distance", "squared"]
-Estimand = Literal["att", "atc", "ate"]
 
 # Up to so many cells (32 MB) the whole table of distances is held and solved; beyond, blocks of it are made
 # and forgotten.
 DENSE_CELLS = 4_000_000
+# Where more than half of the comparison rows are to be taken the shortest edges go a short way, and up to so many
+# cells (320 MB) the whole table is solved.
+CROWDED_CELLS = 40_000_000
 # Edges of each row and column with which a problem on the shortest edges begins.
 FIRST_EDGES = 5
 # HiGHS takes no smaller tolerance on reduced costs; costs are scaled to a mean near one before.
@@ -249,15 +254,12 @@ def matches_of_sets(sets: Index, treated: NDArray[np.bool_], coordinates: Array)
 
 
 def set_weights(sets: Index, treated: NDArray[np.bool_], estimand: Estimand = "att") -> Array:
-    """Return each row's weight, (n,), with which set means of one arm stand for those of the estimand.
+    """Return ``stratum_weights`` of matched sets, (n,): those with which set means stand for the estimand's.
 
     Args:
         sets: (n,) number of the row's set; negative for a row in none, whose weight is 0.
         treated: (n,) bool.
-        estimand: "att": treated rows weigh 1, comparison rows the treated per comparison row of their set;
-            "atc" the reverse; "ate": both arms the rows per row of their arm. Weights that are not 1 by
-            definition are scaled to a mean of 1 over the rows of their arm in sets, as in the R package
-            MatchIt.
+        estimand: whom the sets are averaged over.
 
     Raises:
         ValueError: a set has only one arm, or there is none.
@@ -270,25 +272,7 @@ def set_weights(sets: Index, treated: NDArray[np.bool_], estimand: Estimand = "a
         >>> set_weights(sets, treated)
         array([1.  , 0.75, 0.75, 1.  , 1.5 ])
     """
-    inside = sets >= 0
-    if not inside.any():
-        raise ValueError("no row is in a set; wanted some")
-    size = int(sets.max()) + 1
-    ones = np.bincount(sets[inside & treated], minlength=size).astype(float)
-    others = np.bincount(sets[inside & ~treated], minlength=size).astype(float)
-    lone = np.flatnonzero((ones == 0) != (others == 0))
-    if len(lone):
-        raise ValueError(f"{len(lone)} sets with one arm only (first: {lone[0]}); wanted both arms in each")
-    out = np.zeros(len(sets))
-    for arm, own, opposite, unit in ((treated, ones, others, "att"), (~treated, others, ones, "atc")):
-        at = np.flatnonzero(inside & arm)
-        within = sets[at]
-        if estimand == unit:
-            out[at] = 1.0
-            continue
-        raw = (own + opposite if estimand == "ate" else opposite)[within] / own[within]
-        out[at] = raw / raw.mean()
-    return out
+    return stratum_weights(sets, treated, estimand)
 
 
 # The table of costs ------------------------------------------------------------------------------------------
@@ -459,9 +443,13 @@ def _assign(gain: Callable[[Index], Array], n: int, columns: int, copies: int) -
     Returns:
         (n, copies) columns, -1 for none.
     """
-    if n * copies * columns <= 2 * DENSE_CELLS:
-        value = np.minimum(gain(np.arange(n)), 0.0)
-        wide = np.repeat(value, copies, axis=0) if copies > 1 else value
+    crowded = 2 * n * copies > columns
+    if n * copies * columns <= (CROWDED_CELLS if crowded else 2 * DENSE_CELLS):
+        wide = np.empty((n * copies, columns))
+        for piece in _pieces(n, columns):
+            value = np.minimum(gain(piece), 0.0)
+            for copy in range(copies):
+                wide[piece * copies + copy] = value
         at, chosen = linear_sum_assignment(wide)
         out = np.full(n * copies, -1, dtype=np.intp)
         used = wide[at, chosen] < 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.estimation.matching.weights import Estimand, refuse_unusable, stratum_weights
+from analysis.estimation.matching.weights import Estimand, refuse_estimand, refuse_unusable, stratum_weights
 
 Array = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -44,13 +44,13 @@ def subclassify(
     treated: Bool,
     classes: int | Sequence[float] = 6,
     *,
-    estimand: Estimand = "ATT",
+    estimand: Estimand = "att",
     minimum: int = 1,
     eligible: Bool | None = None,
 ) -> Subclasses:
     """Sort rows into classes between quantiles of the score and weight both arms to spread alike over them.
 
-    Quantiles are those of treated rows for ATT, of comparison rows for ATC, of all rows for ATE. Where a class
+    Quantiles are those of treated rows for "att", of comparison rows for "atc", of all rows for "ate". Where a class
     holds fewer than ``minimum`` rows of an arm, the nearest rows of that arm move into it from a neighbouring
     class, as MatchIt does (with a minimum above 1 its moves can leap over a class, so that classes interleave);
     ``minimum = 0`` moves none and prunes classes that lack an arm.
@@ -80,6 +80,7 @@ def subclassify(
         >>> found.stratum.tolist(), found.weights.round(3).tolist()
         ([0, 1, 0, 0, 0, 1], [1.0, 1.0, 0.667, 0.667, 0.667, 2.0])
     """
+    refuse_estimand(estimand)
     refuse_unusable(score[:, None], treated, dependent=False)
     shares = _shares(classes)
     asked = len(shares) - 1
@@ -93,7 +94,7 @@ def subclassify(
             f"[{other.min():.4g}, {other.max():.4g}]; wanted ranges that meet"
         )
     # Breaks come from every row, eligible or not, as in MatchIt.
-    basis = {"ATT": treated, "ATC": ~treated, "ATE": np.ones(len(score), bool)}[estimand]
+    basis = {"att": treated, "atc": ~treated, "ate": np.ones(len(score), bool)}[estimand]
     breaks = np.quantile(score[basis], shares)
     stratum = np.full(len(score), -1, dtype=np.intp)
     stratum[allowed] = np.clip(np.searchsorted(breaks, score[allowed], side="right") - 1, 0, asked - 1)

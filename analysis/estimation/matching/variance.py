@@ -7,14 +7,15 @@ carries K_j = sum_i w_i s_ij and K2_j = sum_i w_i^2 s_ij^2.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.estimation.matching.distances import squared_distances
-from analysis.estimation.matching.nearest import TIE_TOLERANCE, Matches
+from analysis.estimation.matching.nearest import TIE_TOLERANCE, Matches, near_pairs
 
 Array = NDArray[np.float64]
+Of = Literal["population", "sample"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +112,15 @@ def influence(y: Array, matches: Matches, weights: Array, adjust: Array | None =
 
 
 def abadie_imbens_variance(
-    difference: Difference, matches: Matches, weights: Array, conditional: Array | float
+    difference: Difference,
+    matches: Matches,
+    weights: Array,
+    conditional: Array | float,
+    *,
+    of: Of = "population",
+    counted: bool = False,
 ) -> float:
-    """Return the variance of the matched difference for the population from which treated rows are drawn.
+    """Return the variance of the matched difference.
 
     Args:
         difference: from ``matched_difference``.
@@ -121,30 +128,56 @@ def abadie_imbens_variance(
         weights: (n,) the same weights.
         conditional: variance of the outcome given covariates, one for all or (n,); from
             ``homoskedastic_variance`` or ``within_arm_variance``.
+        of: "population": the effect on the treated in the population from which rows are drawn; "sample": on
+            the treated rows at hand, whose covariates are taken as given (sample = TRUE of Match).
+        counted: False: a row is one draw, whatever its weight, so that weights enter squared. True: as the R
+            package Matching has it, a treated row of weight w enters as w rows in the spread of effects and in
+            K2.
 
     Returns:
-        sum_i w_i^2 (effect_i - estimate)^2 / W^2 + sum_j conditional_j (K_j^2 - K2_j) / W^2.
+        "population": sum_i w_i^2 (effect_i - estimate)^2 / W^2 + sum_j conditional_j (K_j^2 - K2_j) / W^2, with
+        w_i for w_i^2, here and in K2, where ``counted``.
+        "sample": sum_i conditional_i w_i^2 / W^2 + sum_j conditional_j K_j^2 / W^2.
 
     Assumption: counties are assigned independently of each other. Valid with replacement and a fixed number
     of matches; without replacement the second term vanishes and this is the variance of paired differences.
 
-    Source: Abadie and Imbens (2006), Econometrica 74(1), theorem 7.
+    Source: Abadie and Imbens (2006), Econometrica 74(1), theorems 6 and 7.
     """
     total = difference.weight.sum()
     k = matches.comparison_weights(weights)
-    squares = np.bincount(
-        matches.comparison, (matches.share * weights[matches.treated]) ** 2, minlength=len(weights)
-    )
-    spread = (difference.weight**2 * (difference.effects - difference.estimate) ** 2).sum()
-    reuse = (np.broadcast_to(conditional, k.shape) * (k**2 - squares)).sum()
-    return float((spread + reuse) / total**2)
+    given = np.broadcast_to(conditional, k.shape)
+    if of == "sample":
+        own = (given[difference.rows] * difference.weight**2).sum()
+        return float((own + (given * k**2).sum()) / total**2)
+    squares = squared_shares(matches, weights, counted)
+    entering = difference.weight if counted else difference.weight**2
+    spread = (entering * (difference.effects - difference.estimate) ** 2).sum()
+    return float((spread + (given * (k**2 - squares)).sum()) / total**2)
+
+
+def squared_shares(matches: Matches, weights: Array, counted: bool = False) -> Array:
+    """Return K2, (n,): the sum of squared weighted shares of each comparison row.
+
+    Args:
+        matches: who was matched to whom.
+        weights: (n,) weights of treated rows.
+        counted: whether a treated row of weight w is w rows, so that only shares are squared.
+    """
+    weight = weights[matches.treated]
+    taken = matches.share**2 * (weight if counted else weight**2)
+    return np.bincount(matches.comparison, taken, minlength=len(weights)).astype(float)
 
 
 def homoskedastic_variance(
     y: Array, matches: Matches, weights: Array, difference: Difference, adjust: Array | None = None
 ) -> float:
     """Return half the mean squared deviation of pair differences from the estimate: one variance for all
-    rows."""
+    rows.
+
+    Twice this over the sum of weights is the variance of paired differences (se.standard of Match, without bias
+    adjustment).
+    """
     outcome = y if difference.slopes is None or adjust is None else y - adjust @ difference.slopes
     gap = outcome[matches.treated] - outcome[matches.comparison] - difference.estimate
     return float(0.5 * np.average(gap**2, weights=matches.share * weights[matches.treated]))
@@ -156,11 +189,30 @@ def within_arm_variance(
     treated: NDArray[np.bool_],
     neighbours: int,
     tie_tolerance: float = TIE_TOLERANCE,
+    *,
+    strata: NDArray[np.intp] | None = None,
+    calipers: tuple[Array, Array] | None = None,
+    weights: Array | None = None,
 ) -> Array:
     """Return each row's outcome variance given covariates, (n,), from its nearest rows in its own arm.
 
     The variance is that of the row and its ``neighbours`` nearest rows of the same arm (ties included) around
     their mean, with their number less one in the denominator.
+
+    Args:
+        y: (n,) outcome.
+        coordinates: (n, k) as for matching.
+        treated: (n,) bool.
+        neighbours: rows of the same arm; a row takes those there are if they are fewer.
+        tie_tolerance: on squared distance.
+        strata: (n,) codes that neighbours share; None for any.
+        calipers: values (n, c) and widths (c,), as for matching. Strata and calipers may leave a row alone,
+            with variance zero (so does Match, which also sets it to zero with fewer than ``neighbours``).
+        weights: (n,): a row counts as ``weights`` rows, itself included, but is no neighbour of its own (as in
+            Match); None for one each.
+
+    Raises:
+        ValueError: a row and its neighbours weigh no more than one row together.
 
     Source: Abadie and Imbens (2006), section 4.1; the argument Var.calc of the R package Matching.
 
@@ -172,13 +224,31 @@ def within_arm_variance(
     out = np.zeros(len(y))
     for arm in (treated, ~treated):
         rows = np.flatnonzero(arm)
-        take = min(neighbours + 1, len(rows))
-        distance = squared_distances(coordinates[rows], coordinates[rows])
-        last = np.partition(distance, take - 1, axis=1)[:, take - 1]
-        near = (distance <= last[:, None] + tie_tolerance).astype(float)
-        count = near.sum(axis=1)
-        mean = near @ y[rows] / count
-        centre = y[rows].mean()
-        second = near @ (y[rows] - centre) ** 2 - count * (mean - centre) ** 2
-        out[rows] = np.maximum(second, 0) / np.maximum(count - 1, 1)
+        if not len(rows):
+            continue
+        outcome, counted = y[rows], np.ones(len(rows)) if weights is None else weights[rows]
+        blocks = near_pairs(
+            coordinates[rows],
+            coordinates[rows],
+            neighbours,
+            tie_tolerance=tie_tolerance,
+            own=True,
+            weights=None if weights is None else counted,
+            strata=None if strata is None else (strata[rows], strata[rows]),
+            calipers=None if calipers is None else (calipers[0][rows], calipers[0][rows], calipers[1]),
+            incomplete=True,
+        )
+        for at, near, _ in blocks:
+            # Deviations from the row's own outcome: no digits are lost to a large mean.
+            new = np.diff(at, prepend=-1) != 0
+            here, place = at[new], new.cumsum() - 1
+            gap, mass = outcome[near] - outcome[at], counted[near]
+            total = np.bincount(place, mass) + counted[here]
+            if not np.all(total > 1):
+                raise ValueError(
+                    f"a row and its neighbours weigh {total.min():.3g}; wanted more than one row"
+                )
+            mean = np.bincount(place, mass * gap) / total
+            second = np.bincount(place, mass * (gap - mean[place]) ** 2) + counted[here] * mean**2
+            out[rows[here]] = second / (total - 1)
     return out

@@ -14,10 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import linprog
+from scipy.special import chdtrc, expit
+
+from analysis.estimation.matching.propensity import fit_logit
 
 Array = NDArray[np.float64]
 Bool = NDArray[np.bool_]
-Estimand = Literal["ATT", "ATC", "ATE"]
+Estimand = Literal["att", "atc", "ate"]
 
 # A residual share below this says that a column is a combination of those before it.
 DEPENDENT = 1e-8
@@ -43,7 +46,7 @@ class Balanced:
     Args:
         weights: (n,) non-negative.
         coefficients: (c, k) multipliers of the standardised columns, a row for each arm that was weighted:
-            for ATE of entropy balancing treated, then comparison; one row otherwise.
+            for "ate" of entropy balancing treated, then comparison; one row otherwise.
         constants: (c,) their constants.
         worst: largest moment condition left, in standard deviations of its column.
         iterations: Newton steps.
@@ -54,6 +57,49 @@ class Balanced:
     constants: Array
     worst: float
     iterations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overidentified:
+    """A score with more conditions than coefficients, and how far the data contradict them.
+
+    Args:
+        weights: (n,) of ``inverse_probability_weights`` at the score; means balance nearly, not exactly.
+        probability: (n,) score, the fitted probability of treatment.
+        coefficients: (1, k) of the standardised columns.
+        constants: (1,) constant.
+        statistic: J, the number of rows times the criterion at its least.
+        df: conditions less coefficients, its degrees of freedom if the score is a logit in the covariates.
+        p_value: of J.
+        worst: largest difference between the arms' weighted means, in standard deviations of its column.
+        iterations: Newton steps.
+    """
+
+    weights: Array
+    probability: Array
+    coefficients: Array
+    constants: Array
+    statistic: float
+    df: int
+    p_value: float
+    worst: float
+    iterations: int
+
+
+def refuse_estimand(estimand: str) -> None:
+    """Raise where an estimand is none of "att", "atc", "ate".
+
+    Raises:
+        ValueError: it is another.
+
+    Example:
+        >>> refuse_estimand("ato")
+        Traceback (most recent call last):
+        ...
+        ValueError: estimand = "ato"; wanted att, atc or ate
+    """
+    if estimand not in ("att", "atc", "ate"):
+        raise ValueError(f'estimand = "{estimand}"; wanted att, atc or ate')
 
 
 def refuse_unusable(x: Array, treated: Bool, *, constant: bool = True, dependent: bool = True) -> None:
@@ -126,11 +172,11 @@ def effective_sample_size(weights: Array, treated: Bool) -> EffectiveSize:
     return EffectiveSize(*sizes)
 
 
-def stratum_weights(stratum: NDArray[np.intp], treated: Bool, estimand: Estimand = "ATT") -> Array:
+def stratum_weights(stratum: NDArray[np.intp], treated: Bool, estimand: Estimand = "att") -> Array:
     """Return the weights that make both arms spread alike over strata, (n,), 0 outside any stratum.
 
-    In stratum s with t_s treated of n_s rows, ATT gives treated rows 1 and comparison rows t_s / (n_s - t_s);
-    ATC mirrors it; ATE gives treated n_s / t_s and comparison rows n_s / (n_s - t_s). The weights of a
+    In stratum s with t_s treated of n_s rows, "att" gives treated rows 1 and comparison rows t_s / (n_s - t_s);
+    "atc" mirrors it; "ate" gives treated n_s / t_s and comparison rows n_s / (n_s - t_s). The weights of a
     weighted arm are scaled to mean 1 over its rows in strata, as MatchIt does.
 
     Args:
@@ -146,6 +192,7 @@ def stratum_weights(stratum: NDArray[np.intp], treated: Bool, estimand: Estimand
         >>> stratum_weights(stratum, np.array([True, False, False, True, False, False])).round(3)
         array([1.  , 0.75, 0.75, 1.  , 1.5 , 0.  ])
     """
+    refuse_estimand(estimand)
     inside = stratum >= 0
     if not inside.any():
         raise ValueError("all rows are pruned; wanted a stratum with rows of both arms")
@@ -156,10 +203,10 @@ def stratum_weights(stratum: NDArray[np.intp], treated: Bool, estimand: Estimand
     if len(lacking):
         raise ValueError(f"strata {lacking.tolist()} hold one arm alone; wanted both in each")
     with np.errstate(divide="ignore", invalid="ignore"):
-        total = {"ATT": of_treated, "ATC": of_comparison, "ATE": of_treated + of_comparison}[estimand]
+        total = {"att": of_treated, "atc": of_comparison, "ate": of_treated + of_comparison}[estimand]
         by_treated, by_comparison = total / of_treated, total / of_comparison
     out = np.zeros(len(stratum))
-    for arm, ratio, own in ((treated, by_treated, "ATT"), (~treated, by_comparison, "ATC")):
+    for arm, ratio, own in ((treated, by_treated, "att"), (~treated, by_comparison, "atc")):
         rows = inside & arm
         out[rows] = ratio[stratum[rows]]
         if estimand != own:
@@ -168,21 +215,22 @@ def stratum_weights(stratum: NDArray[np.intp], treated: Bool, estimand: Estimand
 
 
 def inverse_probability_weights(
-    probability: Array, treated: Bool, estimand: Estimand = "ATT", *, base: Array | None = None
+    probability: Array, treated: Bool, estimand: Estimand = "att", *, base: Array | None = None
 ) -> Array:
     """Return the weights by which each arm stands for the estimand's population, (n,), not normalised.
 
-    With p the probability of treatment: ATE gives 1 / p and 1 / (1 - p); ATT gives 1 and p / (1 - p); ATC
+    With p the probability of treatment: "ate" gives 1 / p and 1 / (1 - p); "att" gives 1 and p / (1 - p); "atc"
     gives (1 - p) / p and 1; each times the base weight.
 
     Args:
         probability: (n,) probability of treatment given covariates.
         treated: (n,) bool.
         estimand: whom the arms are to stand for.
-        base: (n,) sampling weights; None for ones.
+        base: (n,) sampling weights, above 0; None for ones.
 
     Raises:
-        ValueError: a probability outside (0, 1), or equal to 0 or 1 where the weight divides by it.
+        ValueError: an unknown estimand, a probability that is not between 0 and 1, or a base weight that is not
+            above 0.
 
     Assumption: given covariates adoption is as good as random, and its probability is neither 0 nor 1.
 
@@ -190,14 +238,15 @@ def inverse_probability_weights(
 
     Example:
         >>> p, d = np.array([0.5, 0.25]), np.array([True, False])
-        >>> inverse_probability_weights(p, d, "ATE").round(4)
+        >>> inverse_probability_weights(p, d, "ate").round(4)
         array([2.    , 1.3333])
     """
+    refuse_estimand(estimand)
     _check_probability(probability, treated)
-    p, base = probability, np.ones(len(treated)) if base is None else base
-    if estimand == "ATE":
+    p, base = probability, _base(base, treated)
+    if estimand == "ate":
         return base * np.where(treated, 1 / p, 1 / (1 - p))
-    if estimand == "ATT":
+    if estimand == "att":
         return base * np.where(treated, 1.0, p / (1 - p))
     return base * np.where(treated, (1 - p) / p, 1.0)
 
@@ -206,15 +255,15 @@ def overlap_weights(probability: Array, treated: Bool, *, base: Array | None = N
     """Return 1 - p for treated and p for comparison rows, (n,): both stand for the rows that could be either.
 
     With p from a logit with a constant fitted by maximum likelihood, both arms' weighted covariate means are
-    equal exactly. The estimand is the average effect in the overlap population (ATO), not the ATT.
+    equal exactly. The estimand is the average effect in the overlap population ("ato"), not that on the treated.
 
     Args:
         probability: (n,) probability of treatment given covariates.
         treated: (n,) bool.
-        base: (n,) sampling weights; None for ones.
+        base: (n,) sampling weights, above 0; None for ones.
 
     Raises:
-        ValueError: a probability outside (0, 1).
+        ValueError: a probability that is not between 0 and 1, or a base weight that is not above 0.
 
     Assumption: given covariates adoption is as good as random.
 
@@ -225,7 +274,7 @@ def overlap_weights(probability: Array, treated: Bool, *, base: Array | None = N
         array([0.5 , 0.25])
     """
     _check_probability(probability, treated)
-    return np.where(treated, 1 - probability, probability) * (1.0 if base is None else base)
+    return np.where(treated, 1 - probability, probability) * _base(base, treated)
 
 
 def moment_columns(x: Array, powers: int = 1, *, interactions: bool = False) -> Array:
@@ -262,7 +311,7 @@ def moment_columns(x: Array, powers: int = 1, *, interactions: bool = False) -> 
 def entropy_balancing(
     columns: Array,
     treated: Bool,
-    estimand: Estimand = "ATT",
+    estimand: Estimand = "att",
     *,
     base: Array | None = None,
     tolerance: float = 1e-10,
@@ -270,9 +319,9 @@ def entropy_balancing(
 ) -> Balanced:
     """Return the weights nearest to the base weights under which the columns' means are the target's.
 
-    ATT weights comparison rows to the means of treated rows, ATC treated rows to those of comparison rows,
-    ATE each arm to those of all rows. Nearest is in relative entropy; the dual of the problem is convex and
-    is solved by Newton's method. A weighted arm's weights sum to the base weights of its target (ATE: of all
+    "att" weights comparison rows to the means of treated rows, "atc" treated rows to those of comparison rows,
+    "ate" each arm to those of all rows. Nearest is in relative entropy; the dual of the problem is convex and
+    is solved by Newton's method. A weighted arm's weights sum to the base weights of its target ("ate": of all
     rows).
 
     Args:
@@ -298,12 +347,13 @@ def entropy_balancing(
         >>> float((w[1:] @ x[1:, 0] / w[1:].sum()).round(10)), float(w[1:].sum().round(10))
         (2.0, 1.0)
     """
+    refuse_estimand(estimand)
     refuse_unusable(columns, treated)
     base = _base(base, treated)
     standard = _standardise(columns)[0]
     everyone = np.ones(len(treated), bool)
-    target = {"ATT": treated, "ATC": ~treated, "ATE": everyone}[estimand]
-    arms = {"ATT": [~treated], "ATC": [treated], "ATE": [treated, ~treated]}[estimand]
+    target = {"att": treated, "atc": ~treated, "ate": everyone}[estimand]
+    arms = {"att": [~treated], "atc": [treated], "ate": [treated, ~treated]}[estimand]
     mean = base[target] @ standard[target] / base[target].sum()
     weights, slopes, constants, worst, steps = base.copy(), [], [], 0.0, 0
     for arm in arms:
@@ -339,7 +389,7 @@ def entropy_balancing(
 def covariate_balancing_weights(
     x: Array,
     treated: Bool,
-    estimand: Estimand = "ATT",
+    estimand: Estimand = "att",
     *,
     base: Array | None = None,
     tolerance: float = 1e-10,
@@ -347,8 +397,8 @@ def covariate_balancing_weights(
 ) -> Balanced:
     """Return weights of the logit propensity score whose coefficients are chosen so that means balance.
 
-    Exactly identified: as many moment conditions as coefficients (a constant is added). ATT: comparison rows
-    at p / (1 - p) have the covariate means and the total of treated rows; ATC mirrors it; ATE: treated rows
+    Exactly identified: as many moment conditions as coefficients (a constant is added). "att": comparison rows
+    at p / (1 - p) have the covariate means and the total of treated rows; "atc" mirrors it; "ate": treated rows
     at 1 / p and comparison rows at 1 / (1 - p) have equal totals and equal covariate means (of one another,
     not of the sample). Each is the gradient of a convex function, minimised by Newton's method.
 
@@ -370,7 +420,7 @@ def covariate_balancing_weights(
 
     Assumption: given covariates adoption is as good as random, with a probability that is a logit in x.
 
-    Source: Imai and Ratkovic (2014), Journal of the Royal Statistical Society B 76(1). For ATT the weights
+    Source: Imai and Ratkovic (2014), Journal of the Royal Statistical Society B 76(1). For "att" the weights
         are those of entropy balancing (Zhao and Percival 2017, Journal of Causal Inference 5(1)).
 
     Example:
@@ -379,12 +429,13 @@ def covariate_balancing_weights(
         >>> float((w[1:] @ x[1:, 0]).round(10)), float(w[1:].sum().round(10))
         (2.0, 1.0)
     """
+    refuse_estimand(estimand)
     refuse_unusable(x, treated)
     base = _base(base, treated)
     total = base.sum()
     z = np.column_stack([np.ones(len(x)), _standardise(x)[0]])
-    # ATC is ATT with the arms exchanged, and the log odds change sign.
-    sign = np.where(treated, 1.0, -1.0) * (-1.0 if estimand == "ATC" else 1.0)
+    # "atc" is "att" with the arms exchanged, and the log odds change sign.
+    sign = np.where(treated, 1.0, -1.0) * (-1.0 if estimand == "atc" else 1.0)
     own = sign > 0
 
     def att(beta: Array) -> tuple[float, Array, Array]:
@@ -403,14 +454,14 @@ def covariate_balancing_weights(
         slope = -(sign * (base + odds)) @ z
         return float((odds - base * eta).sum()) / total, slope / total, (z * odds[:, None]).T @ z / total
 
-    if estimand == "ATE":
+    if estimand == "ate":
         _refuse_apart(z[treated, 1:], z[~treated, 1:])
     else:
         _refuse_outside(z[~own, 1:] - base[own] @ z[own, 1:] / base[own].sum())
-    beta, gradient, steps = _newton(ate if estimand == "ATE" else att, z.shape[1], tolerance, limit)
+    beta, gradient, steps = _newton(ate if estimand == "ate" else att, z.shape[1], tolerance, limit)
     worst = float(np.abs(gradient).max())
     if worst > tolerance:
-        if estimand == "ATE":
+        if estimand == "ate":
             _refuse_separated(sign[:, None] * z)
         else:
             _refuse_hull(z[~own, 1:] - base[own] @ z[own, 1:] / base[own].sum())
@@ -418,13 +469,152 @@ def covariate_balancing_weights(
             f"Newton's method left a moment condition of {worst:.1e} after {steps} steps; wanted "
             f"{tolerance:.0e}: the arms do not overlap enough"
         )
-    eta = z @ beta * (-1.0 if estimand == "ATC" else 1.0)
-    if estimand == "ATE":
+    eta = z @ beta * (-1.0 if estimand == "atc" else 1.0)
+    if estimand == "ate":
         weights = base * (1 + np.exp(-sign * eta))
     else:
         weights = base * np.where(own, 1.0, np.exp(z @ beta))
-    slopes = beta[None, 1:] * (-1.0 if estimand == "ATC" else 1.0)
-    return Balanced(weights, slopes, beta[:1] * (-1.0 if estimand == "ATC" else 1.0), worst, steps)
+    slopes = beta[None, 1:] * (-1.0 if estimand == "atc" else 1.0)
+    return Balanced(weights, slopes, beta[:1] * (-1.0 if estimand == "atc" else 1.0), worst, steps)
+
+
+def overidentified_balancing_weights(
+    x: Array,
+    treated: Bool,
+    estimand: Estimand = "att",
+    *,
+    base: Array | None = None,
+    tolerance: float = 1e-9,
+    limit: int = 200,
+) -> Overidentified:
+    """Return weights of the logit propensity score that fits treatment and balances means as well as both can be.
+
+    Over-identified: the score conditions of the likelihood and the balance conditions of
+    ``covariate_balancing_weights``, twice as many as coefficients, by the generalised method of moments in two
+    steps. The weighting matrix is the inverse of the conditions' variance given the covariates, taken at the
+    maximum-likelihood score and then held fixed (no continuous updating). The criterion is not convex: it is
+    minimised from the maximum-likelihood score and from the exactly balancing one where there is one, and the
+    lower is returned.
+
+    Args:
+        x: (n, k) covariates, without a constant.
+        treated: (n,) bool.
+        estimand: whom the arms are to stand for.
+        base: (n,) sampling weights, above 0, of every condition; None for ones. J does not depend on their scale.
+        tolerance: largest slope of the criterion allowed.
+        limit: most Newton steps from each start.
+
+    Returns:
+        Weights, score and J. A large J says that no logit in these columns both fits treatment and balances
+        them: the score is misspecified. In samples of hundreds a right logit is rejected less often than the
+        level says.
+
+    Raises:
+        ValueError: as ``covariate_balancing_weights``; also arms separated by a logit, conditions that say the
+            same because the score does not vary, or no minimum found.
+
+    Assumption: given covariates adoption is as good as random, with a probability that is a logit in x; J's
+        distribution is for independent rows.
+
+    Source: Imai and Ratkovic (2014), Journal of the Royal Statistical Society B 76(1), section 2.2; Hansen
+        (1982), Econometrica 50(4), for J.
+
+    Example:
+        >>> x = np.array([[0.0], [1.0], [2.0], [3.0], [4.0], [5.0]])
+        >>> d = np.array([False, False, True, False, True, True])
+        >>> fit = overidentified_balancing_weights(x, d, "ate")
+        >>> fit.df, round(fit.statistic, 4), round(fit.p_value, 4)
+        (2, 0.1299, 0.9371)
+    """
+    refuse_estimand(estimand)
+    refuse_unusable(x, treated)
+    base = _base(base, treated)
+    base = base / base.mean()
+    n = len(x)
+    z = np.column_stack([np.ones(n), _standardise(x)[0]])
+    logit = fit_logit(z, treated, base)
+    if not logit.converged:
+        _refuse_separated(np.where(treated, 1.0, -1.0)[:, None] * z)
+        raise ValueError(
+            "the logit of treatment did not settle; wanted covariates that do not separate the arms"
+        )
+    # "atc" is "att" with the arms exchanged, and the log odds change sign.
+    sign = -1.0 if estimand == "atc" else 1.0
+    own = ~treated if estimand == "atc" else treated
+    share = 1.0 if estimand == "ate" else 1 / np.average(own, weights=base)
+    starts = [sign * logit.coefficients]
+    try:
+        exact = covariate_balancing_weights(x, treated, estimand, base=base)
+        starts.append(sign * np.concatenate([exact.constants, exact.coefficients[0]]))
+    except ValueError:
+        # There need be no exact balance for there to be a best one.
+        pass
+
+    def conditions(beta: Array) -> tuple[Array, Array, Array]:
+        """Return what multiplies each row's covariates, (2, n), and its first two slopes in the predictor."""
+        eta = np.clip(z @ beta, -300, 300)
+        p = expit(eta)
+        up, down = np.exp(-eta) * own, np.exp(eta) * ~own
+        fit = np.stack([own - p, -p * (1 - p), -p * (1 - p) * (1 - 2 * p)])
+        if estimand == "ate":
+            level = np.stack([own + up - ~own - down, -up - down, up - down])
+        else:
+            level = share * np.stack([own - down, -down, -down])
+        value, slope, curve = np.stack([fit, level], axis=1) * base
+        return value, slope, curve
+
+    p = expit(z @ starts[0])
+    if estimand == "ate":
+        variances = p * (1 - p), np.ones(n), 1 / (p * (1 - p))
+    else:
+        variances = p * (1 - p), share * p, share**2 * p / (1 - p)
+    one, both, two = ((z * (base**2 * v)[:, None]).T @ z / n for v in variances)
+    variance = np.block([[one, both], [both, two]])
+    scale = np.sqrt(np.diag(variance))
+    values, vectors = np.linalg.eigh(variance / np.outer(scale, scale))
+    if values[0] < 1e-12 * values[-1]:
+        raise ValueError(
+            "score and balance conditions say the same, for the score hardly varies; wanted covariates that move "
+            "treatment, or covariate_balancing_weights"
+        )
+    root = vectors / np.sqrt(values) / scale[:, None]
+
+    def criterion(beta: Array) -> tuple[float, Array, Array]:
+        value, slope, curve = conditions(beta)
+        g = root.T @ (value @ z / n).ravel()
+        jacobian = root.T @ np.vstack([(z * row[:, None]).T @ z / n for row in slope])
+        pull = (root @ g).reshape(2, -1)
+        bend = (z * (curve * (z @ pull.T).T).sum(axis=0)[:, None]).T @ z / n
+        hessian = jacobian.T @ jacobian
+        # Newton's step where the criterion is convex, Gauss and Newton's elsewhere.
+        if np.linalg.eigvalsh(hessian + bend)[0] > 0:
+            hessian = hessian + bend
+        return float(g @ g) / 2, jacobian.T @ g, hessian
+
+    found = [_newton(criterion, z.shape[1], tolerance, limit, start) for start in starts]
+    beta, gradient, steps = min(found, key=lambda each: criterion(each[0])[0])
+    if np.abs(gradient).max() > tolerance:
+        raise ValueError(
+            f"Newton's method left a slope of {np.abs(gradient).max():.1e} after {steps} steps; wanted "
+            f"{tolerance:.0e}: the arms do not overlap enough"
+        )
+    statistic, df = 2 * n * criterion(beta)[0], z.shape[1]
+    beta = sign * beta
+    probability = expit(z @ beta)
+    weights = inverse_probability_weights(probability, treated, estimand, base=base)
+    gap = np.average(z[treated], axis=0, weights=weights[treated])
+    gap = gap - np.average(z[~treated], axis=0, weights=weights[~treated])
+    return Overidentified(
+        weights,
+        probability,
+        beta[None, 1:],
+        beta[:1],
+        statistic,
+        df,
+        float(chdtrc(df, statistic)),
+        float(np.abs(gap).max()),
+        steps,
+    )
 
 
 def probability_of(fit: Balanced, x: Array) -> Array:
@@ -465,10 +655,14 @@ def _check_probability(probability: Array, treated: Bool) -> None:
 
 
 def _newton(
-    function: Callable[[Array], tuple[float, Array, Array]], size: int, tolerance: float, limit: int
+    function: Callable[[Array], tuple[float, Array, Array]],
+    size: int,
+    tolerance: float,
+    limit: int,
+    start: Array | None = None,
 ) -> tuple[Array, Array, int]:
-    """Return the minimiser of a convex function, the gradient there and the steps taken."""
-    beta = np.zeros(size)
+    """Return a minimiser of a function (the one, if convex), the gradient there and the steps taken."""
+    beta = np.zeros(size) if start is None else start
     value, gradient, hessian = function(beta)
     for step in range(limit):
         if np.abs(gradient).max() <= tolerance * 1e-2:

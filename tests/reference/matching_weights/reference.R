@@ -27,6 +27,9 @@ coarse("cem_mixed", treated ~ x1 + x2 + x3 + factor(x4),
 # Ties at the quantiles: three quarters of x3 are 0, 1 or 2; Freedman-Diaconis where the quartiles are equal.
 d$flat <- ifelse(d$x3 < 3, 0, d$x2)
 coarse("cem_ties", treated ~ x1 + flat + x3, cutpoints = list(x1 = "q4", flat = "fd", x3 = "q3"))
+# One to one within strata: whom it pairs is MatchIt's own way, how many is not.
+m <- suppressWarnings(matchit(f, data = d, method = "cem", cutpoints = "q5", k2k = TRUE))
+values$cem_k2k <- list(pairs = sum(m$weights[d$treated == 1] > 0))
 values$counts <- lapply(list(x1 = d$x1, x2 = d$x2, x3 = d$x3, flat = d$flat),
                         function(x) c(nclass.Sturges(x), nclass.scott(x), nclass.FD(x)))
 classes <- function(name, ..., data = d) {
@@ -64,6 +67,19 @@ genetic("genetic_zero", 420, c(0, 3, 1, 0))
 genetic("genetic_two", 420, c(5, 60, 1, 2), M = 2)
 genetic("genetic_small", 120, c(1, 1, 1, 1))
 genetic("genetic_small_uneven", 120, c(3.5, 0.2, 700, 11))
+# Comparison rows' matches, and both directions at once: one list of pairs, treated first.
+for (estimand in c("ATC", "ATE")) {
+  w <- c(3, 1, 20, 0.5); X <- as.matrix(d[, c("x1", "x2", "x3", "x4")])
+  g <- suppressWarnings(GenMatch(d$treated, X, estimand = estimand, pop.size = 4, max.generations = 1,
+                                 wait.generations = 1, Domains = cbind(w, w), starting.values = w, print.level = 0))
+  values[[paste0("genetic_", tolower(estimand))]] <- list(weights = w, objective = g$value,
+    treated = g$matches[, 1] - 1, comparison = g$matches[, 2] - 1, share = g$matches[, 3])
+}
+# Without replacement, in the order of the data.
+g <- suppressWarnings(GenMatch(d$treated, X, replace = FALSE, ties = FALSE, pop.size = 4, max.generations = 1,
+                               wait.generations = 1, Domains = cbind(w, w), starting.values = w, print.level = 0))
+values$genetic_once <- list(weights = w, objective = g$value, treated = g$matches[, 1] - 1,
+                            comparison = g$matches[, 2] - 1)
 w <- c(320.9, 0.4, 12.7, 806.5)
 g <- suppressWarnings(GenMatch(d$treated, as.matrix(d[, c("x1", "x2", "x3", "x4")]), loss = 2, pop.size = 4,
                                max.generations = 1, wait.generations = 1, Domains = cbind(w, w),
@@ -99,5 +115,30 @@ for (i in 1:50) {
 }
 p <- as.numeric(plogis(H %*% b))
 values$cbps_ate <- list(probability = p, moment = max(abs(moments(b))))
+# Over-identified: score and balance conditions, their variance at the maximum-likelihood score, the criterion by
+# a quasi-Newton method with its slope.
+for (estimand in c("ATT", "ATC", "ATE")) {
+  D <- if (estimand == "ATC") 1 - d$treated else d$treated
+  share <- if (estimand == "ATE") 1 else length(D) / sum(D)
+  start <- coef(glm(D ~ H - 1, family = binomial, control = list(epsilon = 1e-14, maxit = 100)))
+  parts <- function(b) {
+    e <- as.numeric(H %*% b); p <- plogis(e)
+    if (estimand == "ATE") list(D - p, D / p - (1 - D) / (1 - p), -p * (1 - p), -D * exp(-e) - (1 - D) * exp(e))
+    else list(D - p, share * (D - (1 - D) * exp(e)), -p * (1 - p), -share * (1 - D) * exp(e))
+  }
+  p <- as.numeric(plogis(H %*% start))
+  v <- if (estimand == "ATE") list(p * (1 - p), rep(1, length(D)), 1 / (p * (1 - p)))
+       else list(p * (1 - p), share * p, share^2 * p / (1 - p))
+  M <- lapply(v, function(a) crossprod(H, H * a) / nrow(H))
+  W <- solve(rbind(cbind(M[[1]], M[[2]]), cbind(M[[2]], M[[3]])))
+  g <- function(b) { a <- parts(b); c(colMeans(H * a[[1]]), colMeans(H * a[[2]])) }
+  G <- function(b) { a <- parts(b); rbind(crossprod(H, H * a[[3]]), crossprod(H, H * a[[4]])) / nrow(H) }
+  Q <- function(b) as.numeric(t(g(b)) %*% W %*% g(b)) * nrow(H)
+  slope <- function(b) as.numeric(2 * t(G(b)) %*% W %*% g(b)) * nrow(H)
+  o <- optim(start, Q, slope, method = "BFGS", control = list(reltol = 1e-18, maxit = 5000))
+  p <- as.numeric(plogis(H %*% o$par))
+  values[[paste0("cbps_over_", tolower(estimand))]] <- list(statistic = o$value,
+    probability = if (estimand == "ATC") 1 - p else p, slope = max(abs(slope(o$par))))
+}
 writeLines(toJSON(values, digits = I(17), auto_unbox = TRUE), "values.json")
 writeLines(capture.output(sessionInfo()), "session.txt")
