@@ -81,14 +81,94 @@ def outputs_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+SECTION_WORDS = {
+    "design": "a panel, or a cross-section of one year",
+    "outcome": "what is measured, in which unit, over whose residents",
+    "treatment": "whose policy counts, from when, and against whom",
+    "sample": "years and counties",
+    "covariates": "fixed traits of counties, all of one vintage",
+    "controls": "federal policies held constant over time",
+    "inference": "errors, and the level at which they are taken",
+}
+
+
+def specs_page() -> str:
+    """Return the page of everything a spec can say: every key, what it takes, and what each estimator honours."""
+    from analysis.design.estimators import ESTIMATORS
+    from analysis.design.keys import SECTIONS
+    from analysis.design.treatment import definitions_table
+    from analysis.design.words import ESTIMATOR_WORDS
+
+    lines = [
+        NOTICE,
+        "",
+        "# What a spec can say",
+        "",
+        "A spec is a TOML file. Copy one of `analysis/specs/`, change what you like, and let "
+        "`python -m analysis check my_rule.toml` say in words what it would do. Unknown keys, values of the wrong kind "
+        "and keys an estimator cannot honour are errors that say where to change them; nothing is ignored. Keys in "
+        "*italics* may be left out.",
+    ]
+    for section, keys in SECTIONS.items():
+        if section == "estimator":
+            continue
+        lines += ["", f"## `[{section}]`: {SECTION_WORDS[section]}", "", "| key | takes |", "|---|---|"]
+        for name, key in keys.items():
+            shown = f"`{name}`" if key.required else f"*`{name}`*"
+            lines.append(f"| {shown} | {_cell(key.wanted)} |")
+    lines += [
+        "",
+        '`[vary]` crosses lists of values of any keys, quoted as `"section.key"`; each `[[also]]` is a named one-off '
+        "that changes some keys, crossed with the lines of `[vary]` it names in `crossed_with`.",
+        "",
+        "## `[estimator]`: each with its own keys",
+    ]
+    for name, rules in ESTIMATORS.items():
+        words = ESTIMATOR_WORDS[name]
+        lines += ["", f"### `{name}`: {words}", ""]
+        lines.append(
+            f"For a {rules.kind.replace('_', '-')}. Errors: {', '.join(f'`{v}`' for v in rules.vcov)}"
+            + (", also by `pair` and by `pair_and_state` without replacement" if rules.by_pair else "")
+            + f". Comparison: {', '.join(f'`{c}`' for c in rules.comparisons)}."
+            + (f" No bootstrap: {rules.no_bootstrap}." if rules.no_bootstrap else "")
+        )
+        for key, reason in rules.refuses.items():
+            lines.append(f"Refuses `{key}`: {reason}.")
+        lines += ["", "| key | takes |", "|---|---|"]
+        for key_name, key in rules.keys.items():
+            shown = f"`{key_name}`" if key.required else f"*`{key_name}`*"
+            lines.append(f"| {shown} | {_cell(key.wanted)} |")
+    lines += [
+        "",
+        "## Names a spec may use",
+        "",
+        "| `outcome.measure` | what | unit | years |",
+        "|---|---|---|---|",
+    ]
+    for measure in load_codebook().measures.values():
+        unit = measure.unit or "offences; the scale is the spec's"
+        years = f"{measure.years[0]}-{measure.years[1]}" if measure.years else "all"
+        lines.append(f"| `{measure.name}` | {_cell(measure.label)} | {_cell(unit)} | {years} |")
+    lines += ["", "| `treatment.definition` | what | cross-section | between states | within states |"]
+    lines.append("|---|---|---|---|---|")
+    for row in definitions_table().to_dict("records"):
+        cells = (_cell(str(row[name])) for name in ("description", "cross_section", "between", "within"))
+        lines.append(f"| `{row['name']}` | {' | '.join(cells)} |")
+    lines += ["", "| `covariates.names` | what | vintages |", "|---|---|---|"]
+    labels = load_codebook().covariate_labels
+    for name, vintages in load_codebook().covariates.items():
+        lines.append(f"| `{name}` | {_cell(labels[name])} | {', '.join(f'`{v}`' for v in vintages)} |")
+    return "\n".join(lines) + "\n"
+
+
 def pages() -> dict[str, str]:
     """Return the generated pages by name.
 
     Example:
         >>> sorted(pages())
-        ['data.md', 'outputs.md']
+        ['data.md', 'outputs.md', 'specs.md']
     """
-    return {"data.md": data_page(), "outputs.md": outputs_page()}
+    return {"data.md": data_page(), "outputs.md": outputs_page(), "specs.md": specs_page()}
 
 
 def write_pages(folder: Path | None = None) -> list[Path]:

@@ -97,7 +97,7 @@ ESTIMATORS: dict[str, EstimatorRules] = {
             "caliper": _CALIPER,
             "calipers": _CALIPERS,
             "exact": _EXACT,
-            "order": _optional(choice("hardest_first", "data", "largest", "smallest", "random")),
+            "order": _optional(choice("hardest_first", "closest", "data", "largest", "smallest", "random")),
             "bias_adjust": flag(),
             **_ON_TOP,
         },

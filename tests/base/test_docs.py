@@ -12,7 +12,7 @@ from analysis.docs import pages
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("name", ["data.md", "outputs.md"])
+@pytest.mark.parametrize("name", ["data.md", "outputs.md", "specs.md"])
 def test_generated_page_is_current(name):
     assert (ROOT / "docs" / name).read_text(encoding="utf-8") == pages()[name], (
         "run: python -m analysis reproduce"

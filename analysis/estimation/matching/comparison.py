@@ -375,6 +375,7 @@ def _nearest(arms: Arms, plan: Plan) -> _Found:
 
 ORDER_WORDS = {
     "hardest_first": "the county hardest to match first",
+    "closest": "the nearest pair still free first",
     "data": "in the order of county codes",
     "largest": "the county of largest fitted probability first",
     "smallest": "the county of smallest fitted probability first",
