@@ -34,6 +34,10 @@ _HOMES = {
     "match": "analysis.estimation.matched",
     "group_time": "analysis.estimation.group_time",
     "balance": "analysis.evidence.checks.balance",
+    "balance_table": "analysis.evidence.checks.balance",
+    "overlap": "analysis.evidence.checks.overlap",
+    "score_frame": "analysis.evidence.checks.overlap",
+    "hidden_bias": "analysis.evidence.checks.hidden_bias",
     "pretrends": "analysis.evidence.checks.pretrends",
     "equivalence": "analysis.evidence.checks.equivalence",
     "fit_all": "analysis.evidence.runs",
@@ -53,6 +57,11 @@ _HOMES = {
     "love_plot": "analysis.report.figures",
     "trend_plot": "analysis.report.figures",
     "map_plot": "analysis.report.maps",
+    "ecdf_plot": "analysis.report.match_figures",
+    "density_plot": "analysis.report.match_figures",
+    "support_plot": "analysis.report.match_figures",
+    "love_grid": "analysis.report.match_figures",
+    "match_map": "analysis.report.match_figures",
 }
 __all__ = sorted(_HOMES)
 

@@ -542,7 +542,7 @@ def _attrition(sets: MatchedSets) -> list[tuple[str, int, int, int]]:
         ("not used as a match", "used as a match"),
     ):
         out = sets.pruned.loc[sets.pruned["reason"] == reason]
-        if out.empty and reason != "not used as a match":
+        if out.empty:
             continue
         left &= ~sets.counties.isin(out["county_fips"])
         named = (
