@@ -495,7 +495,7 @@ def _coarsened(arms: Arms, plan: Plan) -> _Found:
 
 def _subclasses(arms: Arms, plan: Plan) -> _Found:
     score = _score(arms, plan)
-    found = subclassify(score.probability, arms.treated, plan.classes, estimand=_three(plan))
+    found = subclassify(score.linear, arms.treated, plan.classes, estimand=_three(plan))
     sets = found.stratum
     if plan.exact:
         strata = _strata(arms, plan.exact)

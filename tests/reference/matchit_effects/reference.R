@@ -25,8 +25,8 @@ q <- quantile(d$x1, c(1/3, 2/3), names = FALSE); r <- quantile(d$x2, c(1/3, 2/3)
 keep("cem", matchit(treated ~ x1 + x2 + class, data = d, method = "cem", cutpoints = list(x1 = q, x2 = r),
                     grouping = list(), k2k = FALSE))
 values$cem$cut_points <- list(x1 = q, x2 = r)
-keep("subclass", matchit(f, data = d, method = "subclass", subclass = 5, min.n = 1))
-keep("subclass_ate", matchit(f, data = d, method = "subclass", subclass = 5, min.n = 1, estimand = "ATE"))
+keep("subclass", matchit(f, data = d, method = "subclass", link = "linear.logit", subclass = 5, min.n = 1))
+keep("subclass_ate", matchit(f, data = d, method = "subclass", link = "linear.logit", subclass = 5, min.n = 1, estimand = "ATE"))
 # MatchIt matches without replacement on its own Mahalanobis distance (covariance within arms); the order of data.
 keep("nearest", matchit(f, data = d, method = "nearest", distance = "mahalanobis", m.order = "data"), TRUE)
 # The genetic search of GenMatch behind MatchIt: what balance it reaches with population 100.
