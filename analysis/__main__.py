@@ -76,7 +76,7 @@ def reproduce(
     from analysis.evidence.headline import headline_text, movement
     from analysis.evidence.trust import trust_text
 
-    moves = movement(study.results, ["violent_ex_rape", "property"])
+    moves = movement(study.answers, ["violent_ex_rape", "property"])
     out.print(headline_text(frame, moves, short=True), markup=False)
     out.print(trust_text(study.trust), markup=False)
     full = (paths.results / "answer.txt").relative_to(paths.root).as_posix()

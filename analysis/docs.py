@@ -132,12 +132,12 @@ def specs_page() -> str:
             + f". Comparison: {', '.join(f'`{c}`' for c in rules.comparisons)}."
             + (f" No bootstrap: {rules.no_bootstrap}." if rules.no_bootstrap else "")
         )
-        for key, reason in rules.refuses.items():
-            lines.append(f"Refuses `{key}`: {reason}.")
+        for refused, reason in rules.refuses.items():
+            lines.append(f"Refuses `{refused}`: {reason}.")
         lines += ["", "| key | takes |", "|---|---|"]
-        for key_name, key in rules.keys.items():
-            shown = f"`{key_name}`" if key.required else f"*`{key_name}`*"
-            lines.append(f"| {shown} | {_cell(key.wanted)} |")
+        for option, taken in rules.keys.items():
+            shown = f"`{option}`" if taken.required else f"*`{option}`*"
+            lines.append(f"| {shown} | {_cell(taken.wanted)} |")
     lines += [
         "",
         "## Names a spec may use",

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from analysis.base.records import Panel
 if TYPE_CHECKING:
     from analysis.design.spec import Spec
     from analysis.estimation.estimate import Estimate
+    from analysis.evidence.matches import MatchedSample
     from analysis.evidence.runs import Runs
     from analysis.report.outputs import Context
 
@@ -50,6 +52,9 @@ MAIN_SPECS = (
     "matched_did",
 )
 """The specs of the main job, in the order their results are read: the first stage before any crime."""
+
+MATCHING_SPECS = tuple(name for name in MAIN_SPECS if name.startswith("match"))
+"""Those that vary the matched comparison."""
 
 JOBS = 2
 """Processes that run specs side by side."""
@@ -191,12 +196,22 @@ class Study:
             temporary.write_text(canonical_json(facts), encoding="utf-8")
         return read_results(file)
 
+    @property
+    def answers(self) -> pd.DataFrame:
+        """The estimates among which the answer is chosen: those of specs that ask for it.
+
+        The methods of matching, run on every definition, year, class and covariate, show how the matched comparison
+        moves; they have tables of their own.
+        """
+        files = self.results["spec"].str.split("/").str[0]
+        return self.results[~files.isin(MATCHING_SPECS)].reset_index(drop=True)
+
     @cached_property
     def headline(self) -> pd.DataFrame:
         """First stage, the three published claims, and this study's estimates beside them."""
         from analysis.evidence.headline import headline
 
-        return headline(self.results)
+        return headline(self.answers)
 
     @cached_property
     def trust(self) -> pd.DataFrame:
@@ -206,11 +221,60 @@ class Study:
         return trust(self.results, pd.read_csv(self.paths.measured_size))
 
     @cached_property
+    def matches(self) -> pd.DataFrame:
+        """Every matched comparison, with what tells it apart."""
+        from analysis.evidence.matches import matches
+
+        return matches(self.results)
+
+    @cached_property
+    def match_balance(self) -> pd.DataFrame:
+        """Balance of every method, read from ``data/results/match_balance.csv`` while its key stands."""
+        from analysis.evidence.matches import match_balance
+
+        return self._kept("match_balance", lambda: match_balance(self.panel, self.specs, jobs=JOBS))
+
+    @cached_property
+    def hidden_bias(self) -> pd.DataFrame:
+        """Bounds on hidden bias, read from ``data/results/hidden_bias.csv`` while their key stands."""
+        from analysis.evidence.matches import METHODS, bias_bounds
+
+        return self._kept("hidden_bias", lambda: bias_bounds(self.panel, self.specs[METHODS], jobs=JOBS))
+
+    def _kept(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """Return a frame of results, made and written where its key no longer stands; it names no county."""
+        from analysis.evidence.results import FLOAT_FORMAT
+
+        file, stamp = self.paths.results / f"{name}.csv", self.paths.results / f"{name}.json"
+        if self.force or not _holds(stamp, self.run_key, file):
+            frame = make()
+            with replacing(file) as temporary:
+                frame.to_csv(temporary, index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
+            facts = {"key": self.run_key, "simulated": self.paths.simulated, "sha256": sha256_of(file)}
+            with replacing(stamp) as temporary:
+                temporary.write_text(canonical_json(facts), encoding="utf-8")
+        frame = pd.read_csv(file, low_memory=False)
+        texts = frame.select_dtypes(exclude="number").columns
+        return frame.assign(**{text: frame[text].fillna("") for text in texts})
+
+    @cached_property
+    def match_size(self) -> pd.DataFrame:
+        """Each matched comparison's coverage on simulated panels beside its estimate here."""
+        from analysis.evidence.matches import match_size
+
+        file = self._measured_matches
+        return match_size(self.matches, pd.read_csv(file) if file.is_file() else pd.DataFrame())
+
+    @property
+    def _measured_matches(self) -> Path:
+        return self.paths.measured_size.with_name("size_of_matches.csv")
+
+    @cached_property
     def context(self) -> Context:
         """What the registered outputs are made from; nothing is loaded before an output that is stale asks for it."""
         from analysis.report.outputs import Context, status_frame
 
-        key = self.run_key
+        key, measured = self.run_key, self._measured_matches
         policy_code = digest_of_sources(self.paths.root / "analysis" / "design")
         made_from_panel = digest_of([self.panel.digest, policy_code])
         digests = {
@@ -226,6 +290,11 @@ class Study:
             "reporting": key,
             "trust": digest_of([key, sha256_of(self.paths.measured_size)]),
             "geometry": self._shapes_digest(),
+            "matches": key,
+            "match_balance": key,
+            "hidden_bias": key,
+            "matched_sample": key,
+            "match_size": digest_of([key, sha256_of(measured) if measured.is_file() else ""]),
         }
         return Context(
             paths=self.paths,
@@ -245,6 +314,11 @@ class Study:
             reporting=self._reporting,
             trust=lambda: self.trust,
             geometry=self._shapes,
+            matches=lambda: self.matches,
+            match_balance=lambda: self.match_balance,
+            hidden_bias=lambda: self.hidden_bias,
+            match_size=lambda: self.match_size,
+            matched_sample=self._matched_sample,
             digests=digests,
         )
 
@@ -259,6 +333,11 @@ class Study:
 
         return balance(make_design(self.panel, self.specs["cross_section_2015"].expand()[0]))
 
+    def _matched_sample(self) -> MatchedSample:
+        from analysis.evidence.matches import METHODS, matched_sample
+
+        return matched_sample(self.panel, self.specs[METHODS])
+
     def _attrition(self) -> pd.DataFrame:
         _ = self.results
         return pd.read_csv(self.paths.results / "attrition.csv", keep_default_na=False)
@@ -270,7 +349,7 @@ class Study:
     def _movement(self) -> pd.DataFrame:
         from analysis.evidence.headline import movement
 
-        return movement(self.results)
+        return movement(self.answers)
 
     def _totals(self) -> pd.DataFrame:
         wide = self.panel.reports["national_totals"]
@@ -497,5 +576,5 @@ def _write_answer(study: Study) -> None:
     from analysis.evidence.trust import trust_text
 
     with replacing(study.paths.results / "answer.txt") as temporary:
-        text = headline_text(study.headline, movement(study.results)) + "\n" + trust_text(study.trust)
+        text = headline_text(study.headline, movement(study.answers)) + "\n" + trust_text(study.trust)
         temporary.write_text(text, encoding="utf-8")

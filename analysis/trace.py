@@ -10,7 +10,12 @@ from analysis.base.provenance import committed_before_run, digest_of, sha256_of
 if TYPE_CHECKING:
     from analysis.study import Study
 
-FROM_ESTIMATES = frozenset({"estimates", "results", "headline", "first_stage", "balance", "attrition"})
+FROM_ESTIMATES = frozenset(
+    {
+        *("estimates", "results", "headline", "movement", "first_stage", "balance", "attrition", "trust", "reporting"),
+        *("matches", "match_balance", "hidden_bias", "match_size", "matched_sample"),
+    }
+)
 
 
 def trace_lines(name: str, study: Study) -> Iterator[str]:

@@ -63,7 +63,7 @@ class MatchedSets:
         coordinates: (n, c) in which distance was measured; missing for counties trimmed.
         matches: the matches of the arm averaged over as row numbers; None for weights and regressions, or where both
             arms are averaged over (then see ``compared``).
-        dropped: counties of an arm averaged over without a match.
+        dropped: counties of an arm averaged over without a match of their own.
         notes: warnings of the matching.
         sets: (n,) label of the county's set where sets share no county, -1 in none; None otherwise.
         score: (n,) fitted probability of treatment, missing where none was fitted.

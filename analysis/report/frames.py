@@ -175,9 +175,113 @@ REPORTING = Frame(
     },
 )
 
+MATCHES = Frame(
+    "matches",
+    {
+        "family": "spec the row belongs to: match_methods, match_definitions, ..., matched_did, near_nominal",
+        "variant": "its named variation, '' for the spec's own values",
+        "group": "group of methods, in words",
+        "label": "method in words",
+        "covariate_set": "A, B, C, D, or '' outside match_covariates",
+        "vintage": "years the covariates are of",
+        "match_on": "what a matched difference-in-differences was matched on, in words",
+        "measure": "outcome measure",
+        "build": "rate build",
+        "definition": "treatment definition",
+        "window": "outcome year or years",
+        "status_year": "year whose treatment status counts, of a placebo; missing otherwise",
+        "urban_classes": "urban-rural class the sample is limited to, '' for all",
+        "term": "whom the estimate averages over: att, atc, ate, ato; post of a panel",
+        "estimate": "in `unit`; missing where it could not be estimated",
+        "conf_low": "lower interval end",
+        "conf_high": "upper interval end",
+        "unit": "unit in words",
+        "percent": "estimate in per cent of the comparison mean (panels: of the mean before adoption)",
+        "percent_low": "lower interval end, likewise",
+        "percent_high": "upper interval end, likewise",
+        "n_treated": "treated areas",
+        "n_comparison": "comparison areas",
+        "n_states": "states that identify the estimate",
+        "inference": "how the interval was made, in words",
+        "vcov": "kind of error",
+        "by": "what a cluster is",
+        "independent": "True where the error takes counties, or pairs, as assigned independently",
+        "verdict": "the precision; 'no verdict' or 'not estimated' where there is none",
+        "pretrend_p": "joint test of leads that were not matched on",
+        "failure": "why it could not be estimated, or ''",
+        "spec": "name of the specification",
+    },
+)
+
+MATCH_BALANCE = Frame(
+    "match_balance",
+    {
+        "family": "match_methods, match_covariates or match_classes",
+        "variant": "as in matches",
+        "method": "method in words; '' outside match_methods",
+        "measure": "outcome whose sample it is",
+        "covariate": "name in the spec",
+        "sample": "before or after (the match)",
+        "standardized_mean_difference": "over the treated areas' standard deviation before the match",
+        "n_treated": "treated areas in the sample",
+        "n_comparison": "comparison areas in the sample",
+        "effective_comparison": "comparison areas of equal weight that would tell as much (Kish)",
+        "deviation": "standard deviation of the outcome within arms of the sample",
+        "spec": "name of the specification",
+    },
+)
+
+HIDDEN_BIAS = Frame(
+    "hidden_bias",
+    {
+        "variant": "optimal-pairs or full",
+        "measure": "outcome measure",
+        "gamma": "most by which two areas of one set may differ in their odds of treatment; missing where none applies",
+        "statistic": "p_low, p_high, conf_low, conf_high, critical_gamma, ...",
+        "value": "in `unit`",
+        "n_sets": "matched sets",
+        "note": "what must be said beside it (rule 12)",
+    },
+)
+
+MATCH_SIZE = Frame(
+    "match_size",
+    {
+        "design": "case of the simulation",
+        "method": "in words",
+        "error": "kind of error, in words",
+        "measure": "outcome measure",
+        "independent": "True where the error takes counties, or pairs, as assigned independently",
+        "draws": "simulated panels with an interval",
+        "bias_percent": "mean error of the estimate, per cent of the comparison mean",
+        "ratio": "mean standard error over the spread of estimates",
+        "coverage": "share of SIMULATED panels whose 95 % interval held the truth",
+        "coverage_of_mean": "share whose interval held the estimator's own average",
+        "coverage_of_mean_mc_error": "its Monte Carlo error",
+        "percent": "estimate on the data, per cent of the comparison mean; missing where none was asked",
+        "percent_low": "lower interval end",
+        "percent_high": "upper interval end",
+        "verdict": "of the estimate, as in matches; '' where none was asked",
+    },
+)
+
 CONTRACTS = {
     frame.name: frame
-    for frame in (MOVEMENT, HEADLINE, FIRST_STAGE, BALANCE, STATUS, ATTRITION, TOTALS, TRUST, REPORTING)
+    for frame in (
+        MOVEMENT,
+        HEADLINE,
+        FIRST_STAGE,
+        BALANCE,
+        STATUS,
+        ATTRITION,
+        TOTALS,
+        TRUST,
+        REPORTING,
+        MATCHES,
+        MATCH_BALANCE,
+        HIDDEN_BIAS,
+        MATCH_SIZE,
+    )
 }
 
 

@@ -21,9 +21,10 @@ import pandas as pd
 from analysis.base.errors import StudyError, TableError, nearest
 from analysis.base.paths import Paths, replacing
 from analysis.base.provenance import canonical_json
+from analysis.evidence import matches as of
 from analysis.evidence.claims import load_claims
 from analysis.evidence.headline import FIRST_STAGE, exclusion
-from analysis.report import figures, tables, words
+from analysis.report import figures, match_numbers, match_tables, tables, words
 from analysis.report.outputs import (
     MAIN,
     OUTPUTS,
@@ -188,7 +189,8 @@ def make_numbers(context: Context) -> dict[str, Number]:
     """Return every number and generated phrase the paper may print.
 
     Args:
-        context: panel, status, totals, attrition, balance, first_stage, headline and movement are read.
+        context: panel, status, totals, attrition, balance, first_stage, headline, movement and the matched
+            comparisons are read.
 
     Returns:
         Key to `Number`; phrases stand under keys that begin with ``say:``.
@@ -206,7 +208,42 @@ def make_numbers(context: Context) -> dict[str, Number]:
     _pretrend_numbers(book, figures.event_frame(event_studies(context.get("estimates"))))
     _trust_numbers(book, context.get("trust"), context.labels())
     _reporting_numbers(book, context.get("reporting"))
+    _match_numbers(book, context)
     return book.numbers
+
+
+def _match_numbers(book: _Book, context: Context) -> None:
+    rows, reached = context.get("matches"), context.get("match_balance")
+    labels = context.labels()
+    for key, (text, value, unit) in match_numbers.overlap_counts(
+        context.get("matched_sample").overlap
+    ).items():
+        book.put(f"match.{key}", text, value, unit, "figure-10")
+    methods = match_tables.methods_frame(rows, reached)
+    for key, size in (
+        ("before", methods["largest_before"].max()),
+        ("nearest", methods.loc[methods["variant"] == "", "largest"].max()),
+    ):
+        book.put(f"match.balance.{key}", words.number(size, 2), size, "standard deviations", "table-10")
+    shown = methods[(methods["group"] != of.ERRORS)]["variant"].nunique()
+    book.count("match.methods", shown, "methods", "table-10")
+    phrases = {
+        "balance": (match_numbers.balance_sentence(rows, reached), "table-10"),
+        "methods": (match_numbers.methods_sentences(rows, labels), "table-10"),
+        "exclusion": (match_numbers.exclusion_sentence(rows, labels), "table-10"),
+        "definitions": (match_numbers.definitions_sentences(rows, labels), "table-11"),
+        "years": (match_numbers.years_sentence(rows, labels), "table-12"),
+        "classes": (match_numbers.classes_sentence(rows), "table-13"),
+        "covariates": (match_numbers.covariates_sentences(rows, labels), "table-14"),
+        "economy": (match_numbers.economy_sentence(rows, labels), "table-15"),
+        "placebo": (match_numbers.placebo_sentences(rows, labels), "table-16"),
+        "placebo_share": (match_numbers.placebo_share(rows), "table-16"),
+        "did": (match_numbers.did_sentences(rows, labels), "table-17"),
+        "hidden": (match_numbers.hidden_sentence(context.get("hidden_bias"), labels), "table-18"),
+        "size": (match_numbers.size_sentence(context.get("match_size"), labels), "table-19"),
+    }
+    for key, (text, output) in phrases.items():
+        book.phrase(f"match.{key}", text, output)
 
 
 def _panel_numbers(book: _Book, table: pd.DataFrame) -> None:
@@ -335,7 +372,7 @@ def _reporting_numbers(book: _Book, reporting: pd.DataFrame) -> None:
 def _trust_numbers(book: _Book, trust: pd.DataFrame, labels: Mapping[str, str]) -> None:
     book.count("trust.draws", int(trust["draws"].max()), "simulated panels", "table-8")
     shares = trust.set_index(["design", "measure"])["coverage"]
-    for design in ("between", "within_states"):
+    for design in ("between", "within_states", "matched"):
         for measure in ("violent_ex_rape", "property"):
             held = float(shares[(design, measure)])
             book.put(f"trust.{design}.{measure}", words.percent(held, 0), held, "share of panels", "table-8")

@@ -34,7 +34,8 @@ from analysis.base.provenance import (
 from analysis.base.records import Panel
 from analysis.design.treatment import DEFINITIONS, definition_of, make_treatment
 from analysis.estimation.estimate import Estimate
-from analysis.report import figures, maps, tables, words
+from analysis.evidence import matches as of
+from analysis.report import figures, maps, match_figures, match_tables, method_figures, tables, words
 from analysis.report.frames import CONTRACTS, require
 from analysis.report.style import SIMULATED, save, stamp_simulated
 from analysis.report.tables import Table
@@ -74,6 +75,11 @@ INGREDIENTS = (
     "trust",
     "reporting",
     "geometry",
+    "matches",
+    "match_balance",
+    "hidden_bias",
+    "match_size",
+    "matched_sample",
 )
 
 
@@ -89,9 +95,10 @@ class Context:
         specs: spec name to digest.
         panel: the panel.
         estimates: spec name to its estimates, the spec itself first, then its variations.
-        movement, headline, first_stage, balance, attrition, status, totals, trust, reporting: frames under the contracts of
-            `analysis.report.frames`.
+        movement, headline, first_stage, balance, attrition, status, totals, trust, reporting, matches, match_balance,
+            hidden_bias, match_size: frames under the contracts of `analysis.report.frames`.
         geometry: county shapes (GeoDataFrame).
+        matched_sample: scores and matches county by county, for drawing alone; its digest must be handed in.
         digests: ingredient to digest where it is known without loading the ingredient; the rest is computed.
     """
 
@@ -112,6 +119,11 @@ class Context:
     trust: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
     reporting: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
     geometry: Any = None
+    matches: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
+    match_balance: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
+    hidden_bias: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
+    match_size: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
+    matched_sample: of.MatchedSample | Callable[[], of.MatchedSample] | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     _loaded: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -677,3 +689,153 @@ def _variation(context: Context) -> Drawing:
         f"no estimate, or no interval, of that kind. Treated areas: {words.span(rows['n_treated'])}."
     )
     return Drawing(figures.variation_plot(rows, labels=context.labels(), note=note), rows)
+
+
+# --------------------------------------------------------------------------------------------------------
+# Matched comparisons
+# --------------------------------------------------------------------------------------------------------
+
+METHOD_MEASURE = "violent_ex_rape"
+_METHODS_NOTE = (
+    "Counties that decline detainers in full against counties that do not, 2015; covariates of 2006-10. Intervals at 95 %; "
+    "arrows: the interval goes on. Grey: within ±5 % of the mean, the bound of equivalence. Treated: counties behind the "
+    "outcomes' estimates. Largest difference: the largest absolute standardized mean difference left in any covariate and "
+    "any outcome's sample (over 0.1 in colour); models make no sample of their own. Averages are over treated counties, "
+    "but for the average over all counties and overlap weights. By pair and state, bootstrap and randomisation also let "
+    "counties of a state move as one."
+)
+
+
+@output(
+    "figure-8",
+    title="One question, every method of matching",
+    uses=[of.METHODS],
+    needs=("matches", "match_balance"),
+)
+def _methods(context: Context) -> Drawing:
+    rows = method_figures.methods_rows(context.get("matches"), context.get("match_balance"))
+    return Drawing(method_figures.methods_plot(rows, context.labels(), note=_METHODS_NOTE), rows)
+
+
+@output("figure-9", title="Balance by method of matching", uses=[of.METHODS], needs=("match_balance",))
+def _love_grid(context: Context) -> Drawing:
+    frames = method_figures.balance_frames(context.get("match_balance"), METHOD_MEASURE)
+    note = (
+        f"Sample for {context.labels()[METHOD_MEASURE]}; all methods are held to the covariates of the spec, also "
+        "where fewer were matched on. Differences are over the treated counties' standard deviation before the match."
+    )
+    drawn = match_figures.love_grid(frames, context.labels(), note=note)
+    return Drawing(drawn, match_figures.love_grid_frame(frames))
+
+
+@output(
+    "figure-10",
+    title="Overlap of treated and comparison counties",
+    uses=[of.METHODS],
+    needs=("matched_sample",),
+)
+def _support(context: Context) -> Drawing:
+    sample = context.get("matched_sample")
+    drawn = match_figures.support_plot(sample.scores, sample.trimming)
+    return Drawing(drawn, match_figures.support_frame(sample.scores))
+
+
+@output("figure-11", title="Who is matched to whom", uses=[of.METHODS], needs=("matched_sample", "geometry"))
+def _match_map(context: Context) -> Drawing:
+    sample = context.get("matched_sample")
+    shapes = maps.prepare_shapes(context.get("geometry"))
+    note = "One neighbour, Mahalanobis distance, same urban-rural class, with replacement. Lines: colour of the class."
+    drawn = match_figures.match_map(sample.sets, sample.areas, shapes, note=note)
+    lines = match_figures.match_lines(sample.sets, sample.areas, shapes)
+    return Drawing(drawn, match_figures.match_counts(lines))
+
+
+@output(
+    "table-10",
+    title="Methods of matching and weighting",
+    uses=[of.METHODS],
+    needs=("matches", "match_balance"),
+)
+def _methods_table(context: Context) -> Table:
+    return match_tables.methods_table(context.get("matches"), context.get("match_balance"))
+
+
+@output(
+    "table-11",
+    title="Matched counties: definitions and rate builds",
+    uses=[of.DEFINITIONS],
+    needs=("matches",),
+)
+def _definitions_builds(context: Context) -> Table:
+    return match_tables.definitions_builds_table(context.get("matches"))
+
+
+@output("table-12", title="Matched counties: years", uses=[of.YEARS, of.DEFINITIONS], needs=("matches",))
+def _years(context: Context) -> Table:
+    return match_tables.years_table(context.get("matches"))
+
+
+@output(
+    "table-13",
+    title="Matched counties: urban-rural classes",
+    uses=[of.CLASSES],
+    needs=("matches", "match_balance"),
+)
+def _classes(context: Context) -> Table:
+    return match_tables.classes_table(context.get("matches"), context.get("match_balance"))
+
+
+@output(
+    "table-14",
+    title="Matched counties: sets of covariates",
+    uses=[of.COVARIATES],
+    needs=("matches", "match_balance"),
+)
+def _covariates(context: Context) -> Table:
+    return match_tables.covariates_table(context.get("matches"), context.get("match_balance"))
+
+
+@output("table-15", title="Matched counties: the economy", uses=[of.ECONOMY], needs=("matches",))
+def _economy(context: Context) -> Table:
+    return match_tables.economy_table(context.get("matches"), context.labels())
+
+
+@output(
+    "table-16",
+    title="Matched counties: placebo outcomes before the policies",
+    uses=[of.PLACEBO, of.DEFINITIONS, of.ECONOMY],
+    needs=("matches",),
+)
+def _placebo(context: Context) -> Table:
+    return match_tables.placebo_table(context.get("matches"), context.labels())
+
+
+@output(
+    "table-17",
+    title="Matched difference-in-differences",
+    uses=[of.MATCHED_DID, of.UNMATCHED_PANEL],
+    needs=("matches",),
+)
+def _matched_did(context: Context) -> Table:
+    return match_tables.did_table(context.get("matches"), context.labels())
+
+
+@output(
+    "table-18",
+    title="Hidden bias of the matched comparisons",
+    uses=[of.METHODS],
+    needs=("matches", "match_balance", "hidden_bias"),
+)
+def _hidden_bias(context: Context) -> Table:
+    strengths = of.e_values(context.get("matches"), context.get("match_balance"))
+    return match_tables.hidden_table(context.get("hidden_bias"), strengths, context.labels())
+
+
+@output(
+    "table-19",
+    title="How often intervals of matched comparisons hold what they should on SIMULATED panels, beside the estimates",
+    uses=[of.METHODS],
+    needs=("match_size",),
+)
+def _match_size(context: Context) -> Table:
+    return match_tables.size_table(context.get("match_size"), context.labels())

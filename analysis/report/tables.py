@@ -45,6 +45,7 @@ class Table:
         align: "l" or "r", one a printed column.
         widths: share of the width a column takes, one a printed column.
         notes: lines under the table.
+        selection: places of the rows the paper prints; None for all. The other twins hold every row.
     """
 
     title: str
@@ -53,6 +54,7 @@ class Table:
     align: tuple[str, ...]
     widths: tuple[float, ...]
     notes: tuple[str, ...] = ()
+    selection: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a table whose parts do not fit together."""
@@ -61,13 +63,16 @@ class Table:
                 f"table '{self.title}': {self.cells.shape[1]} columns, {len(self.align)} alignments, "
                 f"{len(self.widths)} widths"
             )
+        if self.selection is not None and not set(self.selection) <= set(range(len(self.cells))):
+            raise StudyError(f"table '{self.title}': a selection beyond its {len(self.cells)} rows")
 
 
-def _build(
+def build(
     title: str,
     frame: pd.DataFrame,
     columns: Sequence[tuple[str, str, float, Iterable[str]]],
     notes: Sequence[str],
+    selection: Sequence[int] | None = None,
 ) -> Table:
     """Return a table from (heading, alignment, width, printed cells) per column."""
     cells = pd.DataFrame(
@@ -76,6 +81,7 @@ def _build(
     return Table(
         title, frame.reset_index(drop=True), cells, tuple(a for _, a, _, _ in columns),
         tuple(float(w) for _, _, w, _ in columns), tuple(notes),
+        None if selection is None else tuple(selection),
     )  # fmt: skip
 
 
@@ -180,15 +186,35 @@ def to_latex(table: Table, label: str, *, simulated: bool = False) -> str:
     return "\n".join([*lines, r"\end{table}", ""])
 
 
+def _selected(rows: Sequence[Sequence[str]], places: Sequence[int]) -> list[list[str]]:
+    """Return some rows; a first cell left blank because the row above says the same is said again where that row is gone."""
+    names: list[str] = []
+    for row in rows:
+        names.append(row[0] or (names[-1] if names else ""))
+    out, last = [], None
+    for at in places:
+        shown = names[at] if rows[at][0] or names[at] != last else ""
+        out.append([shown, *rows[at][1:]])
+        last = names[at]
+    return out
+
+
 def cells_of(table: Table) -> dict[str, Any]:
-    """Return what the paper prints: title, headings, rows, alignment, widths, notes."""
+    """Return what the paper prints: title, headings, rows, alignment, widths, notes; a selection says that it is one."""
+    rows, notes = [[str(v) for v in row] for row in table.cells.itertuples(index=False)], list(table.notes)
+    if table.selection is not None and len(table.selection) < len(rows):
+        notes.append(
+            f"{words.count(len(table.selection))} of {words.count(len(rows))} rows; all are in the table's csv and "
+            "Markdown files."
+        )
+        rows = _selected(rows, table.selection)
     return {
         "title": table.title,
         "columns": [str(c) for c in table.cells.columns],
-        "rows": [[str(v) for v in row] for row in table.cells.itertuples(index=False)],
+        "rows": rows,
         "align": list(table.align),
         "widths": [round(w / sum(table.widths), 4) for w in table.widths],
-        "notes": list(table.notes),
+        "notes": notes,
     }
 
 
@@ -220,7 +246,7 @@ def definitions_frame(status: pd.DataFrame) -> pd.DataFrame:
 def definitions_table(status: pd.DataFrame) -> Table:
     """Return who each definition treats, what dates it, and which designs it can carry."""
     f = definitions_frame(status)
-    return _build(
+    return build(
         "Treatment definitions: who is treated, when, and which designs each can carry",
         f,
         [
@@ -262,11 +288,11 @@ def balance_table(balance: pd.DataFrame, labels: Mapping[str, str] | None = None
         "distinct comparison areas. Differences are divided by the treated areas' standard deviation "
         "before the match.",
     ]
-    return _build(
+    return build(
         "Balance of the match: covariates before and after",
         f,
         [
-            ("Covariate", "l", 2.2, [_label(c, labels) for c in order]),
+            ("Covariate", "l", 2.2, [label_of(c, labels) for c in order]),
             ("Treated", "r", 1.0, column("before", "mean_treated", 3)),
             ("Comparison, before", "r", 1.3, column("before", "mean_comparison", 3)),
             ("Comparison, after", "r", 1.3, column("after", "mean_comparison", 3)),
@@ -277,7 +303,13 @@ def balance_table(balance: pd.DataFrame, labels: Mapping[str, str] | None = None
     )
 
 
-def _label(name: str, labels: Mapping[str, str] | None) -> str:
+def label_of(name: str, labels: Mapping[str, str] | None) -> str:
+    """Return a measure's or covariate's name in words, first letter raised.
+
+    Example:
+        >>> label_of("log_population", None), label_of("black", {"black": "share Black"})
+        ('Log population', 'Share Black')
+    """
     text = (labels or {}).get(name, name.replace("_", " "))
     return text[:1].upper() + text[1:]
 
@@ -312,7 +344,7 @@ def attrition_table(attrition: pd.DataFrame) -> Table:
     before = f.groupby("spec", sort=False)["county_years"].shift(1)
     dropped = (before - f["county_years"]).where(before.notna(), 0)
     first = ~f["spec"].duplicated()
-    return _build(
+    return build(
         "Attrition: what each sample rule leaves",
         f.assign(dropped=dropped.astype(int)),
         [
@@ -345,7 +377,7 @@ def totals_table(totals: pd.DataFrame) -> Table:
         return [show(rows.get(year)) for year in years]
 
     benchmark = f.drop_duplicates("year").set_index("year")["benchmark"].astype(str)
-    return _build(
+    return build(
         "National totals: offences in the panel beside the FBI's own totals",
         f,
         [
@@ -396,7 +428,7 @@ def coverage_table(table: pd.DataFrame, measures: Mapping[str, str]) -> Table:
     for measure, label in measures.items():
         columns.append(
             (
-                f"{_label(label, None)}, residents",
+                f"{label_of(label, None)}, residents",
                 "r",
                 1.3,
                 map(words.percent, f.loc[f["measure"] == measure, "share"]),
@@ -408,7 +440,7 @@ def coverage_table(table: pd.DataFrame, measures: Mapping[str, str]) -> Table:
         ("Areas with none", "r", 0.9, map(words.count, first["none"])),
         ("Areas", "r", 0.7, map(words.count, first["areas"])),
     ]
-    return _build(
+    return build(
         "Coverage: share of residents policed by an agency that reports, by year",
         f,
         columns,
@@ -434,7 +466,7 @@ def headline_table(headline: pd.DataFrame) -> Table:
         for key, rows in f.groupby(["claim", "unit"])
     }
     records = f.to_dict("records")
-    return _build(
+    return build(
         "Three published claims and this study's estimates of reported crime",
         f,
         [
@@ -479,12 +511,12 @@ def first_stage_table(first_stage: pd.DataFrame, labels: Mapping[str, str] | Non
     """Return what adoption did to declined detainers, before any estimate of reported crime."""
     f = require(first_stage, FIRST_STAGE).reset_index(drop=True)
     records = f.to_dict("records")
-    return _build(
+    return build(
         "First stage: what adoption did to declined detainers",
         f,
         [
             ("Definition", "l", 2.2, [words.definition_label(str(d)) for d in f["definition"]]),
-            ("Outcome", "l", 1.9, [_label(str(m), labels) for m in f["measure"]]),
+            ("Outcome", "l", 1.9, [label_of(str(m), labels) for m in f["measure"]]),
             ("Comparison", "l", 1.1, [words.COMPARISONS.get(str(c), str(c)) for c in f["comparison"]]),
             ("California", "l", 0.7, f["california"].astype(str)),
             ("Years", "l", 0.8, f["window"].astype(str)),
@@ -509,7 +541,7 @@ def reporting_table(reporting: pd.DataFrame) -> Table:
     """Return what adoption went with in who reports: coverage as an outcome (rule 2)."""
     f = require(reporting, REPORTING).reset_index(drop=True)
     records = f.to_dict("records")
-    return _build(
+    return build(
         "Reporting as an outcome: change in coverage of violent crime excluding rape",
         f,
         [
@@ -558,12 +590,12 @@ def trust_table(trust: pd.DataFrame, labels: Mapping[str, str] | None = None) ->
                 float
             )
         ]
-        name = _label(m, labels)
+        name = label_of(m, labels)
         columns += [
             (f"{name}: SIMULATED coverage", "r", 1.1, held),
             (f"{name}: estimate, % of the mean", "r", 1.4, found),
         ]
-    return _build(
+    return build(
         "How often 95 % intervals hold the truth on SIMULATED panels, beside this study's estimates",
         f,
         columns,

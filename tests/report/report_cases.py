@@ -251,6 +251,7 @@ def trust(seed=11):
     for design, label in (
         ("between", "group-time, between states"),
         ("within_states", "group-time, within states"),
+        ("matched", "matched 2015, clustered by state"),
     ):
         for measure in ("violent_ex_rape", "property"):
             point = rng.normal(0, 4)
@@ -307,6 +308,240 @@ def shapes(table):
     return gpd.GeoDataFrame({"GEOID": codes}, geometry=squares, crs="EPSG:4269")
 
 
+CLASSES = (
+    "large_central_metro",
+    "large_fringe_metro",
+    "medium_metro",
+    "small_metro",
+    "micropolitan",
+    "noncore",
+)
+METHODS = ("", "propensity", "optimal-pairs", "full", "coarsened", "entropy", "regression")
+OUTCOMES = ("violent_ex_rape", "property", "total")
+
+
+def matched_row(family, measure="property", percent=10.0, half=20.0, **changes):
+    """One invented matched comparison under the contract ``matches``."""
+    from analysis.evidence.matches import COLUMNS
+
+    row = dict.fromkeys(COLUMNS, "") | {
+        "family": family, "measure": measure, "definition": "policy_full", "build": "policed", "window": "2015",
+        "status_year": pd.NA, "vintage": "2006_2010", "term": "att", "unit": "offences per 100,000 residents",
+        "estimate": 20 * percent, "conf_low": 20 * (percent - half), "conf_high": 20 * (percent + half),
+        "percent": percent, "percent_low": percent - half, "percent_high": percent + half, "baseline": 2000.0,
+        "n_treated": 60, "n_comparison": 50, "n_states": 9, "vcov": "cluster", "by": "state", "independent": False,
+        "verdict": "inconclusive" if abs(percent) < half else "different from zero", "pretrend_p": np.nan,
+        "inference": "95 % intervals, clustered by state", "spec": f"{family}/measure={measure}",
+    }  # fmt: skip
+    missing = changes.get("verdict") == "not estimated"
+    numbers = ("estimate", "conf_low", "conf_high", "percent", "percent_low", "percent_high", "n_treated",
+               "n_comparison", "n_states")  # fmt: skip
+    return row | (dict.fromkeys(numbers, np.nan) | {"term": ""} if missing else {}) | changes
+
+
+def method_rows():
+    """Invented estimates of some methods, one that takes counties as independent, one that failed."""
+    from analysis.evidence.matches import method_words
+
+    rows = []
+    for k, variant in enumerate((*METHODS, "independent-counties", "doubly-robust-bootstrap")):
+        group, label = method_words(variant)
+        alone = {"vcov": "abadie_imbens", "by": "none", "independent": True, "verdict": "no verdict"}
+        failed = {"verdict": "not estimated", "failure": "75 of 499 resamples gave no estimate"}
+        for measure in OUTCOMES:
+            changes = {
+                "variant": variant,
+                "group": group,
+                "label": label,
+                "spec": f"match_methods/{variant}/measure={measure}",
+            }
+            changes |= alone if variant == "independent-counties" else {}
+            changes |= failed if variant == "doubly-robust-bootstrap" else {}
+            rows.append(matched_row("match_methods", measure, 3.0 * k, 15.0, **changes))
+    return rows
+
+
+def matches():
+    """Every kind of matched comparison, invented."""
+    listed = {"definition": "dhs_2025", "verdict": "no verdict"}
+    rows = method_rows()
+    for build in ("policed", "county_population", "county_agencies"):
+        for measure in ("violent_ex_rape", "violent", "property", "rape_revised", "total"):
+            one = {"build": build, "spec": f"match_definitions/{build}/{measure}"}
+            rows.append(matched_row("match_definitions", measure, -6.0, 9.0, **one))
+            rows.append(matched_row("match_definitions", measure, 5.0, 9.0, **one, **listed))
+            few = {"definition": "doj_2025", "verdict": "not informative", "n_treated": 8}
+            rows.append(matched_row("match_definitions", measure, 30.0, 9.0, **one, **few))
+    for measure in ("violent_ex_rape", "property", "total", "rape_legacy"):
+        rows.append(
+            matched_row(
+                "match_years", measure, window="2012", verdict="not estimated", failure="no treated county"
+            )
+        )
+    for measure in ("violent_ex_rape", "property", "total", "rape_revised"):
+        rows.append(matched_row("match_years", measure, 4.0, window="2016"))
+    for k, urban in enumerate(CLASSES):
+        for measure in OUTCOMES:
+            few = {"urban_classes": urban, "verdict": "not informative", "n_treated": 12,
+                   "spec": f"match_classes/{urban}/{measure}"}  # fmt: skip
+            rows.append(matched_row("match_classes", measure, -5.0 if k % 2 else 5.0, **few))
+    for name in ("A", "D"):
+        for vintage in ("2006_2010", "2009_2015"):
+            for measure in OUTCOMES:
+                own = {
+                    "covariate_set": name,
+                    "vintage": vintage,
+                    "spec": f"match_covariates/{name}/{vintage}/{measure}",
+                }
+                rows.append(
+                    matched_row("match_covariates", measure, 9.0 if vintage == "2009_2015" else 7.5, **own)
+                )
+    for definition in ("policy_full", "dhs_2025"):
+        verdict = {"verdict": "no verdict"} if definition == "dhs_2025" else {}
+        for measure, unit in (
+            ("median_household_income", "dollars of the year"),
+            ("poverty_rate", "percent of residents"),
+        ):
+            for year in ("2012", "2015"):
+                rows.append(
+                    matched_row(
+                        "match_economy",
+                        measure,
+                        2.0,
+                        window=year,
+                        unit=unit,
+                        build="none",
+                        definition=definition,
+                        **verdict,
+                    )
+                )
+            rows.append(
+                matched_row(
+                    "match_placebo",
+                    measure,
+                    1.0,
+                    window="2008",
+                    status_year=2015,
+                    unit=unit,
+                    build="none",
+                    definition=definition,
+                    **verdict,
+                )
+            )
+        for measure in OUTCOMES:
+            rows.append(
+                matched_row(
+                    "match_placebo",
+                    measure,
+                    -3.0,
+                    window="2008",
+                    status_year=2015,
+                    definition=definition,
+                    **verdict,
+                )
+            )
+    for match_on, p in (("covariates", 0.4), ("outcomes of the last 3 years", 0.01)):
+        for measure in ("violent_ex_rape", "property"):
+            rows.append(
+                matched_row("matched_did", measure, 8.0, 5.0, term="post", match_on=match_on, pretrend_p=p)
+            )
+    for measure in ("violent_ex_rape", "property"):
+        rows.append(matched_row("near_nominal", measure, 7.0, 5.0, term="post", pretrend_p=0.2))
+        rows.append(matched_row("near_nominal", measure, 1.0, 5.0, term="post", definition="policy_any"))
+    return pd.DataFrame(rows)
+
+
+def match_balance():
+    """Invented balance of the invented methods, sets and classes."""
+    from analysis.evidence.matches import method_words
+
+    rows = []
+    about = {"mean_treated": 0.4, "mean_comparison": 0.3, "variance_ratio": 1.1, "ks": 0.1, "deviation": 900.0,
+             "effective_treated": 60.0, "estimand": "att"}  # fmt: skip
+    for k, variant in enumerate(METHODS):
+        for measure in OUTCOMES:
+            for sample in ("before", "after") if variant != "regression" else ("before",):
+                for covariate, size in (("hispanic", 0.7), ("black", -0.4)):
+                    rows.append(
+                        about
+                        | {"family": "match_methods", "variant": variant, "group": method_words(variant)[0],
+                           "method": method_words(variant)[1], "measure": measure, "covariate": covariate,
+                           "sample": sample, "n_treated": 60, "n_comparison": 900 if sample == "before" else 50,
+                           "effective_comparison": 900.0 if sample == "before" else 41.4,
+                           "standardized_mean_difference": size if sample == "before" else size * 0.04 * k,
+                           "spec": f"match_methods/{variant}/measure={measure}"}
+                    )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def hidden_bias():
+    """Invented bounds of optimal pairs and full matching."""
+    from analysis.evidence.matches import GAMMAS
+
+    note = "valid if counties were assigned independently; it carries no verdict"
+    rows = []
+    for variant in ("optimal-pairs", "full"):
+        for measure in OUTCOMES:
+            one = {"variant": variant, "measure": measure, "n_sets": 60, "note": note, "method": "signed_rank",
+                   "spec": f"match_methods/{variant}/measure={measure}"}  # fmt: skip
+            for gamma in GAMMAS:
+                for statistic, value in (
+                    ("p_high", 0.01 * gamma),
+                    ("conf_low", 30 - 40 * gamma),
+                    ("conf_high", 90 * gamma),
+                ):
+                    rows.append(one | {"gamma": gamma, "statistic": statistic, "value": value, "unit": "x"})
+            rows.append(
+                one | {"gamma": np.nan, "statistic": "critical_gamma", "value": 1.27, "unit": "ratio of odds"}
+            )
+    return pd.DataFrame(rows)
+
+
+def match_size():
+    """Invented coverage of two errors on simulated panels beside invented estimates."""
+    measured = {"draws": 200, "bias_percent": 4.2, "bias_percent_mc_error": 0.5, "ratio": 0.9, "coverage_mc_error": 0.02,
+                "coverage_of_mean_mc_error": 0.02, "excludes_zero": 0.1}  # fmt: skip
+    found = {"percent": 10.0, "percent_low": -5.0, "percent_high": 25.0}
+    cases = (("nearest", "by state", False, 0.93), ("nearest_abadie_imbens", "Abadie-Imbens", True, 0.7))
+    return pd.DataFrame(
+        [
+            measured | found
+            | {"design": design, "method": "nearest neighbour", "error": error, "measure": measure, "independent": alone,
+               "coverage": held - 0.1, "coverage_of_mean": held, "spec": f"match_methods/{design}",
+               "verdict": "no verdict" if alone else "inconclusive"}
+            for design, error, alone, held in cases
+            for measure in ("violent_ex_rape", "property")
+        ]
+    )  # fmt: skip
+
+
+def matched_sample(table, seed=9):
+    """Invented scores and pairs of the areas of an invented panel."""
+    from analysis.estimation.matching.overlap import trim
+    from analysis.evidence.matches import MatchedSample
+
+    rng = np.random.default_rng(seed)
+    areas = table.drop_duplicates("county_fips").sort_values("county_fips")[
+        ["county_fips", "state", "urban_class"]
+    ]
+    areas = areas.reset_index(drop=True)
+    treated = np.arange(len(areas)) % 6 == 0
+    linear = rng.normal(-1.5, 1.0, len(areas)) + treated
+    scores = areas.assign(treated=treated, linear=linear, probability=1 / (1 + np.exp(-linear)))
+    one, other = areas.loc[treated, "county_fips"].to_numpy(), areas.loc[~treated, "county_fips"].to_numpy()
+    pairs = pd.DataFrame({"treated": one, "comparison": other[: len(one)], "share": 1.0, "weight": 1.0,
+                          "distance": rng.uniform(0.1, 2.0, len(one)), "of": "treated"})  # fmt: skip
+    sets = SimpleNamespace(pairs=pairs, counties=pd.Index(areas["county_fips"]), treated=treated)
+    n = {"n_treated": int(treated.sum()), "n_comparison": int((~treated).sum())}
+    statistics = {"overlap": 0.4, "treated_outside": 2 / n["n_treated"], "comparison_outside": 0.1, "treated_alone": 1.0,
+                  "comparison_alone": 7.0, "treated_kept_optimal_for_estimand": n["n_treated"] - 3.0}  # fmt: skip
+    overlap = pd.DataFrame(
+        [{"urban_class": "all", "statistic": s, "value": v, **n} for s, v in statistics.items()]
+    )
+    trimming = trim(scores["probability"].to_numpy(), treated, "att", "optimal_for_estimand")
+    return MatchedSample(scores, trimming, overlap, sets, areas)
+
+
 def context(root, *, simulated=False, **changes):
     """An output context of invented ingredients in a folder of its own."""
     from analysis.base.codebook import load_codebook
@@ -335,7 +570,12 @@ def context(root, *, simulated=False, **changes):
         "trust": trust(),
         "reporting": reporting(),
         "geometry": shapes(table),
-        "digests": {"estimates": "invented"},
+        "matches": matches(),
+        "match_balance": match_balance(),
+        "hidden_bias": hidden_bias(),
+        "match_size": match_size(),
+        "matched_sample": matched_sample(table),
+        "digests": {"estimates": "invented", "matched_sample": "invented"},
     }
     return Context(
         paths=Paths(root, simulated=simulated), codebook=load_codebook(), data="invented", simulated=simulated,

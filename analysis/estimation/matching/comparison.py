@@ -164,7 +164,8 @@ class Compared:
         coordinates: (n, c) in which distance was measured; no columns where it was not.
         score: the fitted logit of the rows kept, None where none was fitted; its rows follow ``kept``.
         kept: (n,) bool, rows left by the trimming.
-        pruned: (n,) bool, rows of an arm averaged over that were left out for want of a match.
+        pruned: (n,) bool, rows of an arm averaged over without a match of their own; where both arms are averaged
+            over they may still be others' match, and have weight as such.
         estimand: what is averaged over, with the trimming in it.
         notes: what must be said of it.
     """
@@ -207,7 +208,7 @@ def compare(arms: Arms, plan: Plan) -> Compared:
         plan: the method and its options.
 
     Returns:
-        See `Compared`. Rows trimmed or pruned have weight 0.
+        See `Compared`. Rows trimmed have weight 0.
 
     Raises:
         ValueError: an empty arm, a missing value, a constant or dependent covariate (its name), arms that the score
@@ -224,6 +225,7 @@ def compare(arms: Arms, plan: Plan) -> Compared:
         >>> compare(arms, Plan("matched_difference")).weights.tolist()
         [1.0, 1.0, 2.0, 0.0]
     """
+    _refuse_plan(plan)
     _refuse(arms)
     kept, notes = np.ones(len(arms.treated), dtype=bool), []
     estimand: str = plan.estimand
@@ -253,6 +255,21 @@ def compare(arms: Arms, plan: Plan) -> Compared:
         if averaged:
             pruned[np.flatnonzero(kept)[arm & (_own(part, rest, arm) == 0)]] = True
     return _spread(part, weights, kept, pruned, estimand, (*notes, *part.notes))
+
+
+def _refuse_plan(plan: Plan) -> None:
+    """Raise where a method has no such average."""
+    able: tuple[str, ...] = ("att", "atc", "ate")
+    if plan.method == "cardinality_match":
+        able = ("att",)
+    elif plan.method == "optimal_match" or (
+        plan.method in ("matched_difference", "genetic_match") and not plan.replacement
+    ):
+        able = ("att", "atc")
+    elif plan.method == "weighting" and plan.weighting == "overlap":
+        able = ("ato",)
+    if plan.estimand not in able:
+        raise ValueError(f"estimand {plan.estimand} under {plan.method}; wanted {' or '.join(able)}")
 
 
 def _refuse(arms: Arms) -> None:
@@ -432,6 +449,8 @@ def _genetic(arms: Arms, plan: Plan) -> _Found:
         f"{LOSS_WORDS[plan.loss]} {abs(best.objective[0]):.3g}, at equal weights {abs(best.at_start[0]):.3g}; "
         "another seed may find others"
     )
+    if not plan.replacement:
+        notes.append(f"without replacement, greedily, {ORDER_WORDS['data']}")
     sets = None if plan.replacement else pair_labels(best.matches, len(arms.treated))
     coordinates = genetic_coordinates(arms.x, best.weights)
     return _Found(found[True], found[False], sets, coordinates, notes=tuple(notes))
@@ -532,7 +551,8 @@ def _weighted(arms: Arms, plan: Plan) -> _Found:
             if plan.weighting == "overlap"
             else inverse_probability_weights(score.probability, treated, _three(plan), base=base)
         )
-        notes = ("weights from a logit; its estimation is in errors by cluster",)
+        counted = "taken as given in errors" if plan.adjust else "whose estimation is in errors by cluster"
+        notes = (f"weights from a logit, {counted}",)
     elif plan.weighting == "covariate_balancing_overidentified":
         fitted = overidentified_balancing_weights(columns, treated, _three(plan), base=base)
         weights = fitted.weights
@@ -681,8 +701,10 @@ def effect_of(y: Array, arms: Arms, plan: Plan, compared: Compared) -> Effect:
             y[kept], inner.treated, _columns(inner, plan), inner.weights, _three(plan)
         )
     elif plan.adjust == "regression":
-        averaged = "ate" if plan.estimand == "ato" else _three(plan)
-        found = regression_adjustment(y[kept], inner.treated, _columns(inner, plan), weights, averaged)
+        arm: Literal["att", "atc", "ate"] = "ate" if plan.estimand == "ato" else _three(plan)
+        found = regression_adjustment(
+            y[kept], inner.treated, _columns(inner, plan), weights, arm, _averaged(arms, plan, compared)[kept]
+        )
     elif plan.method == "weighting":
         found = _weighted_effect(y[kept], inner, plan, compared, weights)
     elif plan.adjust == "bias":
@@ -692,6 +714,16 @@ def effect_of(y: Array, arms: Arms, plan: Plan, compared: Compared) -> Effect:
     whole = np.zeros(len(kept))
     whole[kept] = found.influence
     return _scaled(Effect(found.estimate, whole, found.estimand), compared.weights)
+
+
+def _averaged(arms: Arms, plan: Plan, compared: Compared) -> Array:
+    """Return each row's weight in the average, (n,): its own, 0 for rows trimmed or without a match."""
+    own = np.where(compared.kept & ~compared.pruned, arms.weights, 0.0)
+    if plan.estimand == "ato":
+        assert compared.score is not None
+        p = compared.score.probability
+        own[compared.kept] *= p * (1 - p)
+    return own
 
 
 def _three(plan: Plan) -> Literal["att", "atc", "ate"]:
@@ -737,7 +769,7 @@ def _weighted_effect(y: Array, arms: Arms, plan: Plan, compared: Compared, weigh
     if plan.weighting == "entropy":
         # Weights that balance the columns leave a linear outcome model nothing to correct: the estimate is the
         # difference of means, and the regression's contributions count what balancing takes out of the error.
-        return regression_adjustment(y, treated, _columns(arms, plan), weights, _three(plan))
+        return regression_adjustment(y, treated, _columns(arms, plan), weights, _three(plan), arms.weights)
     sign = np.where(treated, 1.0, -1.0)
     total = np.where(treated, weights[treated].sum(), weights[~treated].sum())
     mean = np.where(treated, weights[treated] @ y[treated], weights[~treated] @ y[~treated]) / total
@@ -803,7 +835,7 @@ def independent_variance(y: Array, arms: Arms, plan: Plan, compared: Compared, k
     conditional: Array | float
     if kind == "abadie_imbens_homoskedastic":
         if up is not None and down is not None:
-            conditional = average_homoskedastic_variance(y, up, down, arms.weights, estimate)
+            conditional = average_homoskedastic_variance(y, up, down, arms.weights, estimate, adjust)
         else:
             one = up if up is not None else down
             assert one is not None

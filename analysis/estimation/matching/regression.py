@@ -110,6 +110,7 @@ def regression_adjustment(
     covariates: Array,
     weights: Array | None = None,
     estimand: Estimand = "att",
+    averaged: Array | None = None,
 ) -> Effect:
     """Predict the outcome not seen by a regression in the other arm, and average the difference.
 
@@ -117,9 +118,11 @@ def regression_adjustment(
         y: (n,) outcome.
         treated: (n,) bool.
         covariates: (n, q), without a constant.
-        weights: (n,) of a matched or weighted sample, taken as given; None for ones. They weight both the
-            regressions and the average.
+        weights: (n,) of a matched or weighted sample, taken as given; None for ones. They weight the
+            regressions.
         estimand: the rows averaged over: treated, comparison or all with weight.
+        averaged: (n,) weights of the average, where they are not those of the regressions: a matched sample
+            weighs a row for the others it stands for, an average each row for itself. None for ``weights``.
 
     Returns:
         The effect. The influence counts the fit of the regressions and the sampling of the covariates
@@ -147,7 +150,11 @@ def regression_adjustment(
         np.where(used, y, 0.0),
         np.column_stack([np.ones(len(y)), np.where(used[:, None], covariates, 0.0)]),
     )
-    over = {"att": treated, "atc": ~treated, "ate": np.ones(len(y), dtype=bool)}[estimand] * w
+    over = {"att": treated, "atc": ~treated, "ate": np.ones(len(y), dtype=bool)}[estimand] * (
+        w if averaged is None else np.where(used, averaged, 0.0)
+    )
+    if not over.sum() > 0:
+        raise ValueError("no row to average over has weight; wanted some")
     total = over.sum()
     middle = over @ z / total
     contrast, psi = np.zeros(len(y)), np.zeros(len(y))

@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 STATISTICS = ("mean_treated", "mean_comparison", "standardized_mean_difference", "variance_ratio", "ks")
 
 # Cross-section estimators that neither match nor weight: they have no second sample to compare.
-UNMATCHED = ("regression_adjustment",)
+UNMATCHED = ("regression_adjustment", "doubly_robust")
 
 
 @dataclass(frozen=True, slots=True)
