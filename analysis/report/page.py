@@ -119,9 +119,12 @@ def _middle(text: str, most: int = 46) -> str:
     return text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-most // 2 :]}"
 
 
+ANSWER = "The answer, in reported crime"
+
+
 def page_text(
     title: str, description: str, answers: Sequence[str], rules: Sequence[Sequence[str]], notes: Sequence[str], *,
-    figure: str, simulated: bool,
+    figure: str, simulated: bool, answer: str = ANSWER,
 ) -> str:  # fmt: skip
     """Return the summary of a run as Markdown.
 
@@ -133,10 +136,11 @@ def page_text(
         notes: what must be said beside the numbers.
         figure: file name of the picture.
         simulated: whether the numbers are simulated.
+        answer: heading of the answer.
     """
     head = [f"**{SIMULATED}: known effects built in, evidence of nothing**", ""] if simulated else []
     parts = [
-        *head, f"# {title}", "", "## The answer, in reported crime", "",
+        *head, f"# {title}", "", f"## {answer}", "",
         *(f"- {line}" for line in answers or ["No single estimate was made."]), "", f"![The estimates]({figure})", "",
         "## What is left of the sample", "", "| Rule | Areas | Area-years | Treated areas |", "|:--|--:|--:|--:|",
         *("| " + " | ".join(rule) + " |" for rule in rules), "", "## What was estimated", "", "```text",
@@ -160,7 +164,7 @@ _PAGE = r"""
 #show heading: set block(above: 0.9em, below: 0.5em)
 #text(size: 14pt, weight: "bold", page-data.title)
 
-== The answer, in reported crime
+#heading(level: 2, page-data.answer)
 #list(..page-data.answers.map(a => [#a]))
 #align(center, image(sys.inputs.figure, width: 100%, height: 3.3in, fit: "contain"))
 == What is left of the sample
@@ -221,13 +225,17 @@ def write_page(spec: Spec, runs: Runs, panel: Panel, folder: Path, codebook: Cod
         for a in done[0].attrition.to_dict("records")
     ]
     notes = list(dict.fromkeys([*(n for e in done[0].estimates.values() for n in e.notes), PILOT]))
+    offences = any(codebook.measures[run.spec.outcome.measure].kind == "offences" for run in done)
+    answer = ANSWER if offences else "The answer"
     text = page_text(
-        spec.title, describe(spec), answers, rules, notes, figure=f"{shown}.png", simulated=panel.simulated
-    )
+        spec.title, describe(spec), answers, rules, notes, figure=f"{shown}.png", simulated=panel.simulated,
+        answer=answer,
+    )  # fmt: skip
     with replacing(folder / "summary.md") as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
     page = {
         "title": spec.title,
+        "answer": answer,
         "answers": answers,
         "rules": rules,
         "notes": notes,
