@@ -9,6 +9,7 @@ from importlib import import_module
 
 from analysis.base.errors import SpecError, nearest
 from analysis.design.design import Design
+from analysis.design.estimators import ESTIMATORS as RULES
 from analysis.estimation.estimate import (
     Estimate,
     Inference,
@@ -20,21 +21,7 @@ from analysis.estimation.estimate import (
 
 # Modules are imported when asked for: the engines behind them take a second or more to load.
 ESTIMATORS = {
-    **dict.fromkeys(
-        (
-            "matched_difference",
-            "optimal_match",
-            "full_match",
-            "genetic_match",
-            "cardinality_match",
-            "coarsened_match",
-            "subclassification",
-            "weighting",
-            "doubly_robust",
-            "regression_adjustment",
-        ),
-        "analysis.estimation.matched",
-    ),
+    **{name: "analysis.estimation.matched" for name, rules in RULES.items() if rules.kind == "cross_section"},
     "matched_did": "analysis.estimation.matched_did",
     "two_way": "analysis.estimation.two_way",
     "group_time_att": "analysis.estimation.group_time",

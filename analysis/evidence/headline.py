@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.base.codebook import load_codebook
+from analysis.design.estimators import ESTIMATORS
 from analysis.design.keys import is_csv
 from analysis.design.treatment import DEFINITIONS, definition_of, is_descriptive
 from analysis.evidence.claims import Claim, Claims, Fact, load_claims
@@ -34,24 +35,8 @@ COLUMNS = (
 FIRST_STAGE = "first_stage"
 # What an estimate of this study is, in the words claims use of their methods.
 METHOD_FAMILY = {
-    **dict.fromkeys(
-        (
-            "matched_difference",
-            "optimal_match",
-            "full_match",
-            "genetic_match",
-            "cardinality_match",
-            "coarsened_match",
-            "subclassification",
-            "weighting",
-            "doubly_robust",
-            "regression_adjustment",
-        ),
-        "matching",
-    ),
-    "matched_did": "difference_in_differences",
-    "two_way": "difference_in_differences",
-    "group_time_att": "difference_in_differences",
+    name: "matching" if rules.kind == "cross_section" else "difference_in_differences"
+    for name, rules in ESTIMATORS.items()
 }
 ASSUMPTIONS = {
     "matched": "counties of one class that are alike on the covariates differ in nothing else that moves reported crime",
