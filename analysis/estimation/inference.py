@@ -215,57 +215,188 @@ def wild_cluster_bootstrap(
     """
     if draws < 1:
         raise ValueError("the wild bootstrap needs draws")
+    scores = wild_scores(y, x, z, weights, clusters)
+    kind = multiplier or few_cluster_multiplier(len(scores.to_beta))
+    drawn = wild_draws(scores, draws, np.random.default_rng(seed), kind)
+
+    def p_value(null: float) -> float:
+        observed = abs(scores.beta - null) / scores.error
+        # Draws that repeat the sample differ from it by rounding at most.
+        extreme = np.count_nonzero(~(np.abs(drawn.statistic(null)) < observed * (1 - 1e-9)))
+        return float((1 + extreme) / (1 + draws))
+
+    low, high = (_invert(p_value, scores.beta, side * scores.error, 1 - level) for side in (-1.0, 1.0))
+    return WildBootstrap(p_value(0.0), low, high, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class WildScores:
+    """What a wild bootstrap of one coefficient needs of the sample: sums by cluster.
+
+    A draw gives each resampled group's residuals one multiplier. The coefficient it finds, and each cluster's
+    score, are linear in the multipliers and, with the null imposed, in the null: residuals are those of the
+    regression plus (coefficient less null) times the regressor.
+
+    Args:
+        beta: the coefficient.
+        error: its standard error, the root of summed squared cluster scores, without a factor.
+        to_beta: (H, 2) what a group adds to the coefficient, with residuals and with the regressor in their
+            place.
+        scores: (H, G, 2) what it adds to the scores of clusters, likewise.
+        own: variation of the regressor beyond the others.
+    """
+
+    beta: float
+    error: float
+    to_beta: Array
+    scores: Array
+    own: float
+
+
+@dataclass(frozen=True, slots=True)
+class WildDraws:
+    """Draws of a wild bootstrap, as functions of the null.
+
+    Args:
+        centre: the coefficient of the sample.
+        beta: (draws, 2) the drawn coefficient less the one it was drawn around is the first plus a times the
+            second, a the distance of the null below the centre.
+        variance: (draws, 3) its variance is the first, plus 2 a times the second, plus a squared times the
+            third.
+    """
+
+    centre: float
+    beta: Array
+    variance: Array
+
+    def statistic(self, null: float) -> Array:
+        """Return the t statistics of a null, (draws,); missing where an error is zero.
+
+        At the centre they are those without the null imposed.
+        """
+        # About the centre nothing large is subtracted from anything large.
+        a = self.centre - null
+        spread = self.variance @ np.array([1.0, 2 * a, a**2])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray((self.beta @ np.array([1.0, a])) / np.sqrt(spread), dtype=float)
+
+
+def wild_scores(
+    y: Array,
+    x: Array,
+    z: Array,
+    weights: Array,
+    clusters: NDArray[np.generic],
+    groups: NDArray[np.generic] | None = None,
+) -> WildScores:
+    """Return the sums by cluster from which a wild bootstrap draws.
+
+    Args:
+        y: (n,) outcome, as in ``wild_cluster_bootstrap``.
+        x: (n,) the regressor tested.
+        z: (n, q) the other regressors; dependent columns are allowed.
+        weights: (n,) positive.
+        clusters: (n,) labels by which the error is clustered.
+        groups: (n,) labels of what is resampled, inside clusters; None for the clusters.
+
+    Raises:
+        ValueError: fewer than two clusters, groups that cross clusters, or x has no variation of its own.
+
+    Source: Roodman, MacKinnon, Nielsen and Webb (2019), Stata Journal 19(1).
+
+    Example:
+        >>> s = wild_scores(
+        ...     np.array([1.0, 2.0, 4.0]), np.ones(3), np.zeros((3, 0)), np.ones(3), np.array([0, 0, 1])
+        ... )
+        >>> round(s.beta, 4), s.scores.shape
+        (2.3333, (2, 2, 2))
+    """
     root = np.sqrt(weights)
     y, x, z = y * root, x * root, z * root[:, None]
+    before = float(x @ x)
     if z.shape[1]:
         basis = _orthonormal(z)
         y, x = y - basis @ (basis.T @ y), x - basis @ (basis.T @ x)
     else:
         basis = np.zeros((len(y), 0))
     own = float(x @ x)
-    if own <= 1e-10 * len(x) * max(float(np.abs(x).max()) ** 2, 1e-300):
+    if own <= max(1e-14 * before, 1e-300):
         raise ValueError("the regressor has no variation of its own")
-    labels, at = np.unique(clusters, return_inverse=True)
+    labels, cluster = np.unique(clusters, return_inverse=True)
     g = len(labels)
     if g < 2:
         raise ValueError("at least two clusters are needed")
+    group = cluster if groups is None else np.unique(groups, return_inverse=True)[1]
+    h = int(group.max()) + 1
+    cluster_of = np.zeros(h, dtype=np.intp)
+    cluster_of[group] = cluster
+    crossing = len(np.unique(group[cluster_of[group] != cluster]))
+    if crossing:
+        raise ValueError(f"{crossing} resampled groups cross clusters; wanted groups inside clusters")
 
-    def by_cluster(column: Array) -> Array:
-        return np.bincount(at, column, minlength=g).astype(float)
+    def sums(at: NDArray[np.intp], size: int, column: Array) -> Array:
+        return np.bincount(at, column, minlength=size).astype(float)
 
-    basis_x = np.column_stack([by_cluster(b * x) for b in basis.T]) if basis.shape[1] else np.zeros((g, 0))
+    def sums_with_basis(at: NDArray[np.intp], size: int, column: Array) -> Array:
+        if not basis.shape[1]:
+            return np.zeros((size, 0))
+        return np.column_stack([sums(at, size, b * column) for b in basis.T])
 
-    def score_maps(u: Array) -> tuple[Array, Array]:
-        # Row c: what cluster c's residual adds to the coefficient and to each cluster's score.
-        to_beta = by_cluster(x * u) / own
-        basis_u = (
-            np.column_stack([by_cluster(b * u) for b in basis.T]) if basis.shape[1] else np.zeros((g, 0))
-        )
-        scores = np.diag(to_beta * own) - basis_u @ basis_x.T - np.outer(to_beta, by_cluster(x**2))
-        return to_beta, scores
-
+    basis_x, squares = sums_with_basis(cluster, g, x), sums(cluster, g, x**2)
     beta = float(x @ y) / own
-    maps_y, maps_x = score_maps(y), score_maps(x)
-    kind = multiplier or few_cluster_multiplier(g)
-    v = draw_multipliers(draws, g, np.random.default_rng(seed), kind)
-    beta_y, beta_x, score_y, score_x = v @ maps_y[0], v @ maps_x[0], v @ maps_y[1], v @ maps_x[1]
-    error = float(np.sqrt((by_cluster(x * (y - beta * x)) ** 2).sum())) / own
+    residual = y - beta * x
+    to_beta, scores = np.empty((h, 2)), np.empty((h, g, 2))
+    for part, u in enumerate((residual, x)):
+        # A group's residual moves its cluster's score, and through coefficients those of all.
+        score = sums(group, h, x * u)
+        to_beta[:, part] = score / own
+        scores[:, :, part] = -sums_with_basis(group, h, u) @ basis_x.T - np.outer(to_beta[:, part], squares)
+        scores[np.arange(h), cluster_of, part] += score
+    error = float(np.sqrt((sums(cluster, g, x * residual) ** 2).sum())) / own
+    return WildScores(beta, error, to_beta, scores, own)
 
-    def p_value(null: float) -> float:
-        spread = np.sqrt(((score_y - null * score_x) ** 2).sum(axis=1)) / own
-        with np.errstate(divide="ignore", invalid="ignore"):
-            drawn = np.abs(beta_y - null * beta_x) / spread
-        extreme = np.count_nonzero(~(drawn < abs(beta - null) / error * (1 - 1e-12)))
-        return (1 + extreme) / (1 + draws)
 
-    low, high = (_invert(p_value, beta, side * error, 1 - level) for side in (-1.0, 1.0))
-    return WildBootstrap(p_value(0.0), low, high, kind)
+def wild_draws(scores: WildScores, draws: int, rng: np.random.Generator, kind: Multiplier) -> WildDraws:
+    """Draw multipliers and return what they do, in blocks that keep memory small.
+
+    Example:
+        >>> s = wild_scores(
+        ...     np.array([1.0, 2.0, 4.0]), np.ones(3), np.zeros((3, 0)), np.ones(3), np.array([0, 0, 1])
+        ... )
+        >>> wild_draws(s, 5, np.random.default_rng(0), "webb").statistic(0.0).shape
+        (5,)
+    """
+    h = len(scores.to_beta)
+    size = max(1, 1_000_000 // h)
+    parts = [
+        wild_moments(scores, draw_multipliers(min(size, draws - start), h, rng, kind))
+        for start in range(0, draws, size)
+    ]
+    return WildDraws(
+        scores.beta, np.concatenate([p.beta for p in parts]), np.concatenate([p.variance for p in parts])
+    )
+
+
+def wild_moments(scores: WildScores, multipliers: Array) -> WildDraws:
+    """Return coefficients and variances under given multipliers, (draws, H).
+
+    Example:
+        >>> s = wild_scores(
+        ...     np.array([1.0, 2.0, 4.0]), np.ones(3), np.zeros((3, 0)), np.ones(3), np.array([0, 0, 1])
+        ... )
+        >>> bool(np.isclose(wild_moments(s, np.ones((1, 2))).statistic(0.0)[0], s.beta / s.error))
+        True
+    """
+    of_u, of_x = multipliers @ scores.scores[:, :, 0], multipliers @ scores.scores[:, :, 1]
+    products = [np.einsum("dg,dg->d", a, b) for a, b in ((of_u, of_u), (of_u, of_x), (of_x, of_x))]
+    return WildDraws(scores.beta, multipliers @ scores.to_beta, np.column_stack(products) / scores.own**2)
 
 
 def _orthonormal(z: Array) -> Array:
     """Return an orthonormal basis of z's columns, dependent ones left out."""
-    u, s, _ = np.linalg.svd(z / np.maximum(np.sqrt((z**2).sum(axis=0)), 1e-300), full_matrices=False)
-    return np.asarray(u[:, s > 1e-9 * max(s.max(), 1e-300)], dtype=float)
+    q, r = np.linalg.qr(z / np.maximum(np.sqrt((z**2).sum(axis=0)), 1e-300))
+    u, s, _ = np.linalg.svd(r, full_matrices=False)
+    return np.asarray(q @ u[:, s > 1e-9 * max(s.max(), 1e-300)], dtype=float)
 
 
 def _invert(p_value: Callable[[float], float], beta: float, step: float, alpha: float) -> float:

@@ -72,12 +72,22 @@ def test_module_imports_only_from_the_rooms_below(path):
 
 @pytest.mark.parametrize(
     "path",
-    [*sorted((PACKAGE / "estimation" / "matching").glob("*.py")), PACKAGE / "estimation" / "inference.py"],
+    [
+        *sorted((PACKAGE / "estimation" / "matching").glob("*.py")),
+        *sorted((PACKAGE / "estimation" / "panel_inference").glob("*.py")),
+        PACKAGE / "estimation" / "inference.py",
+    ],
     ids=lambda p: p.name,
 )
 def test_algorithms_see_arrays_only(path):
     for name in imports(path):
-        inside = name.startswith(("analysis.estimation.matching", "analysis.estimation.inference"))
+        inside = name.startswith(
+            (
+                "analysis.estimation.matching",
+                "analysis.estimation.panel_inference",
+                "analysis.estimation.inference",
+            )
+        )
         assert inside or name.split(".")[0] in ARRAYS_ONLY, f"{path.name} imports {name}"
 
 
