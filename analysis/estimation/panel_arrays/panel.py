@@ -1,0 +1,269 @@
+"""A staggered panel as arrays, a row a county-year, and the cells whose effects are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.base.errors import SampleError
+from analysis.estimation.panel_arrays.effects import Codes
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class LongPanel:
+    """A panel, a row a county-year with an outcome and a positive weight.
+
+    Args:
+        counties: (C,) sorted codes of every county of the design, also of those without rows here.
+        years: (T,) sorted.
+        county: (n,) codes of ``counties``.
+        year: (n,) codes of ``years``.
+        outcome: (n,).
+        event_time: (n,), missing for never treated.
+        weight: (n,) of the row's county.
+        controls: (n, q) time-varying policies.
+        population: (n,) residents, missing where the table has none.
+        cohort: (C,) first treated year, 0 for never.
+        base: (C,) last year wholly before adoption and anticipation, moved back to a year of the panel; 0 where no
+            such year is known.
+        size: (C,) weight of a county.
+        stratum: (C,) codes from 0.
+        covariates: (C, p).
+        anticipation: years.
+        notes: what must be said of the panel.
+    """
+
+    counties: pd.Index
+    years: NDArray[np.int64]
+    county: Codes
+    year: Codes
+    outcome: Array
+    event_time: Array
+    weight: Array
+    controls: Array
+    population: Array
+    cohort: NDArray[np.int64]
+    base: NDArray[np.int64]
+    size: Array
+    stratum: Codes
+    covariates: Array
+    anticipation: int
+    notes: tuple[str, ...]
+
+    @property
+    def never(self) -> Flags:
+        """Return which counties never adopt, (C,)."""
+        return self.cohort == 0
+
+    @property
+    def untreated(self) -> Flags:
+        """Return which rows lie wholly before adoption and anticipation, or are of a never treated county."""
+        return np.isnan(self.event_time) | (self.event_time <= -1 - self.anticipation)
+
+    @property
+    def levels(self) -> Codes:
+        """Return codes of stratum and year, (n,); with one stratum those of the year."""
+        return np.asarray(self.stratum[self.county] * len(self.years) + self.year, dtype=np.intp)
+
+    def rows(self, keep: Flags) -> LongPanel:
+        """Return the panel with some rows."""
+        return replace(
+            self,
+            county=self.county[keep], year=self.year[keep], outcome=self.outcome[keep],
+            event_time=self.event_time[keep], weight=self.weight[keep], controls=self.controls[keep],
+            population=self.population[keep],
+        )  # fmt: skip
+
+    def wide(self, values: Array) -> Array:
+        """Return values (n,) as (C, T), missing where a county-year has no row."""
+        out = np.full((len(self.counties), len(self.years)), np.nan)
+        out[self.county, self.year] = values
+        return out
+
+    def line(self, rule: str, entered: Flags) -> tuple[str, int, int, int]:
+        """Return a line of attrition: the rule, and counties, county-years and treated counties that remain."""
+        rows = int(entered[self.county].sum())
+        return rule, int(entered.sum()), rows, int((entered & ~self.never).sum())
+
+
+def read_panel(
+    table: pd.DataFrame,
+    *,
+    controls: Sequence[str] = (),
+    covariates: Sequence[str] = (),
+    anticipation: int = 0,
+) -> LongPanel:
+    """Return the table of a design as arrays.
+
+    Args:
+        table: a row a county-year: county_fips, year, outcome, event_time, cohort, treated, weight, stratum.
+        controls: columns of time-varying policies.
+        covariates: columns fixed in time; a county's first row is read.
+        anticipation: years before adoption that may already be moved.
+
+    Returns:
+        A `LongPanel` without rows that lack an outcome and counties of weight zero; its notes say how many, and how
+        many counties have gaps in their years.
+
+    Raises:
+        SampleError: two rows of a county and year, a negative or missing weight, a treatment that switches off, or
+            nothing left.
+    """
+    table = table.sort_values(["county_fips", "year"], kind="stable")
+    if table.duplicated(["county_fips", "year"]).any():
+        raise SampleError("two rows of one county and year", "one row a county-year", "the panel")
+    counties = pd.Index(sorted(table["county_fips"].unique()), name="county_fips")
+    years = np.sort(table["year"].unique()).astype(np.int64)
+    county = counties.get_indexer(table["county_fips"]).astype(np.intp)
+    treated = table["treated"].to_numpy(dtype=bool)
+    off = (county[1:] == county[:-1]) & treated[:-1] & ~treated[1:]
+    if off.any():
+        names = " ".join(counties[np.unique(county[1:][off])][:10])
+        raise SampleError(
+            f"the policy switches off in {len(np.unique(county[1:][off]))} counties ({names})",
+            "policies that stay once adopted; a repealed one ends the county's rows",
+            "treatment or sample.drop_counties",
+        )
+    event_time = table["event_time"].to_numpy(dtype=float, na_value=np.nan)
+    weight = table["weight"].to_numpy(dtype=float, na_value=np.nan)
+    if np.isnan(weight).any() or (weight < 0).any():
+        raise SampleError("weights that are negative or missing", "weights from 0", "estimator.weights")
+    outcome = table["outcome"].to_numpy(dtype=float, na_value=np.nan)
+    first = table.drop_duplicates("county_fips").set_index("county_fips").loc[counties]
+    # Any row before adoption tells the base year: event time runs without a gap up to -1 there.
+    before = event_time <= -1 - anticipation
+    implied = np.zeros(len(counties), dtype=np.int64)
+    told = (table["year"].to_numpy()[before] - event_time[before] - 1 - anticipation).astype(np.int64)
+    np.maximum.at(implied, county[before], told)
+    place = np.searchsorted(years, implied, side="right") - 1
+    base = np.where((implied > 0) & (place >= 0), years[np.maximum(place, 0)], 0)
+    keep = np.isfinite(outcome) & (weight > 0)
+    if not keep.any():
+        raise SampleError("no county-year with an outcome and a weight", "a panel with outcomes", "sample")
+    population = (
+        table["population"].to_numpy(dtype=float, na_value=np.nan)
+        if "population" in table
+        else np.full(len(table), np.nan)
+    )
+    panel = LongPanel(
+        counties=counties,
+        years=years,
+        county=county,
+        year=np.searchsorted(years, table["year"]).astype(np.intp),
+        outcome=outcome,
+        event_time=event_time,
+        weight=weight,
+        controls=table[list(controls)].to_numpy(dtype=float),
+        population=population,
+        cohort=first["cohort"].fillna(0).to_numpy(dtype=np.int64),
+        base=base,
+        size=first["weight"].to_numpy(dtype=float),
+        stratum=pd.factorize(first["stratum"], sort=True)[0].astype(np.intp),
+        covariates=first[list(covariates)].to_numpy(dtype=float),
+        anticipation=anticipation,
+        notes=(),
+    ).rows(keep)
+    return replace(panel, notes=tuple(_notes(panel, weight, outcome)))
+
+
+def _notes(panel: LongPanel, weight: Array, outcome: Array) -> list[str]:
+    notes = []
+    if (weight == 0).any():
+        notes.append(f"{int((weight == 0).sum())} county-years of weight zero are left out")
+    if np.isnan(outcome).any():
+        notes.append(f"{int(np.isnan(outcome).sum())} county-years without an outcome are left out")
+    # A transition year has no row, and is no gap.
+    gap = np.zeros(len(panel.counties), dtype=bool)
+    same = panel.county[1:] == panel.county[:-1]
+    apart = panel.years[panel.year[1:]] - panel.years[panel.year[:-1]] > 1
+    crossing = (panel.event_time[:-1] <= -1) & (panel.event_time[1:] >= 0)
+    steps = panel.event_time[1:] - panel.event_time[:-1] == 1
+    gap[panel.county[1:][same & apart & ~(crossing & steps)]] = True
+    if gap.any():
+        notes.append(f"{int(gap.sum())} counties have gaps in their years: cells rest on the years observed")
+    always = ~panel.never & (panel.base == 0) & (np.bincount(panel.county, minlength=len(panel.counties)) > 0)
+    if always.any():
+        notes.append(
+            f"{int(always.sum())} counties have no year wholly before adoption: they enter no effect"
+        )
+    return notes
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Cells of cohort, base year and year; a row of the panel lies in one or none.
+
+    Args:
+        cohort: (K,).
+        base: (K,) base year of the cohort's counties in the cell.
+        time: (K,).
+        event_time: (K,).
+        code: (n,) the row's cell, -1 for none.
+    """
+
+    cohort: NDArray[np.int64]
+    base: NDArray[np.int64]
+    time: NDArray[np.int64]
+    event_time: NDArray[np.int64]
+    code: Codes
+
+    def __len__(self) -> int:
+        """Return the number of cells."""
+        return len(self.cohort)
+
+    def frame(self, estimate: Array, lead: Flags | None = None) -> pd.DataFrame:
+        """Return the rows of an estimate, a row a cell; terms name the base where a cohort has several.
+
+        Args:
+            estimate: (K,).
+            lead: (K,) cells that are marked as leads in their term.
+        """
+        several = len(set(zip(self.cohort, self.base, strict=True))) > len(set(self.cohort))
+        marks = np.zeros(len(self), dtype=bool) if lead is None else lead
+        cells = zip(self.cohort, self.base, self.time, marks, strict=True)
+        terms = [
+            f"{'lead, ' if mark else ''}cohort={c}, {f'base={b}, ' if several else ''}time={t}"
+            for c, b, t, mark in cells
+        ]
+        return pd.DataFrame(
+            {
+                "term": terms, "cohort": self.cohort, "time": self.time, "event_time": self.event_time,
+                "estimate": estimate,
+            }
+        )  # fmt: skip
+
+    def where(self, chosen: Flags) -> str:
+        """Return the chosen cells in words, years by cohort and base."""
+        years: dict[tuple[int, int], list[int]] = {}
+        for k in np.flatnonzero(chosen):
+            years.setdefault((int(self.cohort[k]), int(self.base[k])), []).append(int(self.time[k]))
+        return "; ".join(f"cohort {g}, base {b}: {' '.join(map(str, t))}" for (g, b), t in years.items())
+
+
+def make_cells(panel: LongPanel, chosen: Flags) -> Cells:
+    """Return the cells of the chosen rows, by cohort, base and year; rows of never treated counties are in none."""
+    chosen = chosen & ~panel.never[panel.county]
+    rows = np.flatnonzero(chosen)
+    home = panel.county[rows]
+    key = np.column_stack([panel.cohort[home], panel.base[home], panel.years[panel.year[rows]]])
+    found, code = np.unique(key.reshape(-1, 3), axis=0, return_inverse=True)
+    event_time = np.full(len(found), -(10**6), dtype=np.int64)
+    np.maximum.at(event_time, code.ravel(), panel.event_time[rows].astype(np.int64))
+    out = np.full(len(chosen), -1, dtype=np.intp)
+    out[rows] = code.ravel()
+    return Cells(found[:, 0], found[:, 1], found[:, 2], event_time, out)
+
+
+def cell_weights(panel: LongPanel, cells: Cells) -> Array:
+    """Return each county's weight in each cell, (C, K), 0 outside."""
+    out = np.zeros((len(panel.counties), len(cells)))
+    inside = cells.code >= 0
+    np.add.at(out, (panel.county[inside], cells.code[inside]), panel.weight[inside])
+    return out
