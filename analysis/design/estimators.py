@@ -88,6 +88,18 @@ def _cross_section(
     )
 
 
+def _staggered(
+    keys: Mapping[str, Key], comparisons: tuple[str, ...], refuses: Mapping[str, str] | None = None
+) -> EstimatorRules:
+    return EstimatorRules(
+        kind="panel",
+        keys={**keys, "within": choice("none", "state"), "weights": _WEIGHTS},
+        vcov=("cluster",),
+        comparisons=comparisons,
+        refuses=refuses or {},
+    )
+
+
 ESTIMATORS: dict[str, EstimatorRules] = {
     "matched_difference": _cross_section(
         {
@@ -256,6 +268,38 @@ ESTIMATORS: dict[str, EstimatorRules] = {
             "covariates.names": "covariates fixed in time are absorbed by county effects",
             "treatment.anticipation": "one coefficient for all years after adoption leaves no year out",
         },
+    ),
+    "imputation": _staggered({}, ("not_yet_treated",)),
+    "two_stage": _staggered({}, ("not_yet_treated",)),
+    "interaction_weighted": _staggered(
+        {},
+        ("never_treated",),
+        {"covariates.names": "covariates fixed in time are absorbed by county effects"},
+    ),
+    "stacked": _staggered(
+        {},
+        _BOTH,
+        {
+            "covariates.names": "a stack holds no covariates; group_time_att does",
+            "controls.policies": "a stack holds no time-varying policy constant",
+        },
+    ),
+    "extended_two_way": _staggered({"method": choice("linear", "poisson")}, ("not_yet_treated",)),
+    "local_projections": _staggered(
+        {"method": choice("variance_weighted", "equally_weighted")},
+        _BOTH,
+        {"covariates.names": "projections hold no covariates; group_time_att does"},
+    ),
+    "poisson": EstimatorRules(
+        kind="panel",
+        keys={
+            "method": choice("post", "event_time"),
+            "effects": choice("county_year", "state_by_year"),
+            "weights": choice("none"),
+        },
+        vcov=("cluster",),
+        comparisons=("not_yet_treated",),
+        refuses={"covariates.names": "covariates fixed in time are absorbed by county effects"},
     ),
     "group_time_att": EstimatorRules(
         kind="panel",

@@ -202,6 +202,8 @@ def _check_match(spec: Spec) -> None:
     asked, where = spec.estimator, spec.where
     if asked.name == "matched_did":
         _check_matched_did(spec)
+    if asked.method == "poisson" or asked.name == "poisson":
+        _check_counts(spec)
     if spec.design.kind != "cross_section":
         return
     for key, pairs in (("calipers", asked.calipers), ("cut_points", asked.cut_points)):
@@ -234,6 +236,22 @@ def _check_match(spec: Spec) -> None:
             'estimand = "ato" with method = "overlap", which average over counties as they overlap',
             where,
         )
+
+
+def _check_counts(spec: Spec) -> None:
+    """Refuse what a Poisson model of counts with exposure cannot honour."""
+    asked = spec.estimator
+    name = asked.name if asked.name == "poisson" else f'{asked.name} with method = "poisson"'
+    for found, wanted in (
+        (spec.outcome.scale != "count" and f'outcome.scale = "{spec.outcome.scale}"', '"count"'),
+        (asked.weights != "none" and f'estimator.weights = "{asked.weights}"', '"none": exposure does the weighing'),
+        (asked.name != "poisson" and asked.within == "state" and 'estimator.within = "state"', '"none"'),
+        (asked.name != "poisson" and spec.covariates.names and "covariates.names", "[]"),
+        (asked.name == "poisson" and asked.method == "post" and spec.treatment.anticipation > 0
+         and f"treatment.anticipation = {spec.treatment.anticipation}", '0, or method = "event_time"'),
+    ):  # fmt: skip
+        if found:
+            raise ProtocolError(f"rule 11: {name} cannot honour {found}", wanted, spec.where)
 
 
 def _check_matched_did(spec: Spec) -> None:

@@ -25,6 +25,13 @@ ESTIMATOR_WORDS = {
     "doubly_robust": "augmented weighting (doubly robust)",
     "regression_adjustment": "regression adjustment",
     "matched_did": "matched difference-in-differences",
+    "imputation": "imputation (Borusyak, Jaravel and Spiess)",
+    "two_stage": "two-stage (Gardner)",
+    "interaction_weighted": "interaction-weighted (Sun and Abraham)",
+    "stacked": "stacked by cohort with corrected weights",
+    "extended_two_way": "extended two-way (Wooldridge)",
+    "local_projections": "local projections",
+    "poisson": "Poisson with residents as exposure",
     "two_way": "two-way fixed effects",
     "group_time_att": "group-time effects (Callaway and Sant'Anna)",
 }

@@ -24,6 +24,13 @@ ESTIMATORS = {
     **{name: "analysis.estimation.matched" for name, rules in RULES.items() if rules.kind == "cross_section"},
     "matched_did": "analysis.estimation.matched_did",
     "two_way": "analysis.estimation.two_way",
+    "imputation": "analysis.estimation.imputation",
+    "two_stage": "analysis.estimation.imputation",
+    "interaction_weighted": "analysis.estimation.interaction_weighted",
+    "stacked": "analysis.estimation.stacked",
+    "extended_two_way": "analysis.estimation.extended_two_way",
+    "local_projections": "analysis.estimation.local_projections",
+    "poisson": "analysis.estimation.poisson",
     "group_time_att": "analysis.estimation.group_time",
 }
 

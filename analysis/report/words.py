@@ -48,6 +48,13 @@ ESTIMATORS: Mapping[str, str] = {
     "doubly_robust": "augmented weighting",
     "regression_adjustment": "regression adjustment",
     "matched_did": "matched difference-in-differences",
+    "imputation": "imputation",
+    "two_stage": "two-stage",
+    "interaction_weighted": "interaction-weighted",
+    "stacked": "stacked by cohort",
+    "extended_two_way": "extended two-way",
+    "local_projections": "local projections",
+    "poisson": "Poisson",
     "two_way": "two-way fixed effects",
     "group_time_att": "group-time effects",
 }

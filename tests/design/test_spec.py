@@ -473,13 +473,22 @@ CHANGES = {
     "design.kind": {"panel": "cross_section", "cross_section": "panel"},
     "design.year": 2014,
     "outcome.measure": "murder",
-    "outcome.scale": "count",
+    "outcome.scale": {
+        "panel": "count",
+        "cross_section": "count",
+        "extended_two_way": "rate_10k",
+        "poisson": "rate_10k",
+    },
     "outcome.build": "county_agencies",
     "treatment.definition": "policy_any",
     "treatment.onset": "adoption_year",
     "treatment.upper_bound_dates": "one_year_earlier",
     "treatment.anticipation": 1,
-    "treatment.comparison": {"panel": "never_treated", "cross_section": "not_yet_treated"},
+    "treatment.comparison": {
+        "panel": "never_treated",
+        "cross_section": "not_yet_treated",
+        "interaction_weighted": "not_yet_treated",
+    },
     "treatment.status_year": 2016,
     "sample.years": [2009, 2017],
     "sample.drop_years": [2014],
@@ -495,7 +504,13 @@ CHANGES = {
     "covariates.vintage": {"panel": "2000", "cross_section": "2006_2010"},
     "controls.policies": ["secure_communities"],
     "estimator.name": {"panel": "matched_difference", "cross_section": "two_way"},
-    "estimator.method": {"panel": "inverse_weighting", "cross_section": "entropy"},
+    "estimator.method": {
+        "panel": "inverse_weighting",
+        "cross_section": "entropy",
+        "extended_two_way": "poisson",
+        "local_projections": "equally_weighted",
+        "poisson": "event_time",
+    },
     "estimator.within": "state",
     "estimator.effects": "state_by_year",
     "estimator.distance": "propensity",
@@ -522,7 +537,12 @@ CHANGES = {
     "estimator.moments": 2,
     "estimator.match_on": ["covariates", "outcome_trend"],
     "estimator.lag_years": 3,
-    "estimator.weights": {"panel": "none", "cross_section": "population_baseline"},
+    "estimator.weights": {
+        "panel": "none",
+        "cross_section": "population_baseline",
+        "extended_two_way": "population_baseline",
+        "poisson": "population_baseline",
+    },
     "inference.vcov": {"panel": "wild_bootstrap", "cross_section": "abadie_imbens"},
     "inference.by": "county",
     "inference.level": 0.9,
@@ -541,6 +561,10 @@ def test_every_key_is_among_the_changes():
     assert set(CHANGES) == ALL_KEYS
 
 
+def bare(text: str) -> str:
+    return text.replace('names = ["log_population", "hispanic"]\nvintage = "2006_2010"', "names = []")
+
+
 def with_estimator(text: str, section: str) -> str:
     start, end = text.index("[estimator]"), text.index("[inference]")
     return f"{text[:start]}[estimator]\n{section}\n{text[end:]}"
@@ -554,6 +578,28 @@ TEXTS = {
         PANEL,
         'name = "matched_did"\nmatch_on = ["covariates", "outcome_lags"]\nlag_years = 2\ndistance = "mahalanobis"\nneighbours = 1\n'
         'replacement = true\ncaliper = 0.0\nexact = ["urban_class"]\nweights = "population_baseline"',
+    ),
+    **{
+        name: with_estimator(PANEL, f'name = "{name}"\nwithin = "none"\nweights = "population_baseline"')
+        for name in ("imputation", "two_stage")
+    },
+    "interaction_weighted": with_estimator(
+        bare(PANEL), 'name = "interaction_weighted"\nwithin = "none"\nweights = "population_baseline"'
+    ).replace('"not_yet_treated"', '"never_treated"'),
+    "stacked": with_estimator(
+        bare(PANEL), 'name = "stacked"\nwithin = "none"\nweights = "population_baseline"'
+    ),
+    "local_projections": with_estimator(
+        bare(PANEL),
+        'name = "local_projections"\nmethod = "variance_weighted"\nwithin = "none"\nweights = "population_baseline"',
+    ),
+    "extended_two_way": with_estimator(
+        bare(PANEL).replace('scale = "rate_100k"', 'scale = "count"'),
+        'name = "extended_two_way"\nmethod = "linear"\nwithin = "none"\nweights = "none"',
+    ),
+    "poisson": with_estimator(
+        bare(PANEL).replace('scale = "rate_100k"', 'scale = "count"'),
+        'name = "poisson"\nmethod = "post"\neffects = "county_year"\nweights = "none"',
     ),
     "matched_difference": MATCHED,
     **{
@@ -586,9 +632,24 @@ REFUSED_BY_KIND = {
 REFUSED_ALONE = {
     "two_way": {"covariates.names", "covariates.vintage", "treatment.anticipation", "treatment.comparison"},
     "matched_did": {"controls.policies"},
+    "imputation": {"treatment.comparison"},
+    "two_stage": {"treatment.comparison"},
+    "interaction_weighted": {"covariates.names", "covariates.vintage", "treatment.comparison"},
+    "stacked": {"covariates.names", "covariates.vintage", "controls.policies"},
+    "local_projections": {"covariates.names", "covariates.vintage"},
+    # Its text has no covariates and so no vintage, so that the Poisson form can be asked for.
+    "extended_two_way": {"covariates.names", "covariates.vintage", "treatment.comparison"},
+    "poisson": {
+        *("covariates.names", "covariates.vintage", "treatment.comparison", "treatment.anticipation"),
+        *("outcome.scale", "estimator.weights"),
+    },
     # With replacement nobody chooses first, and the errors asked for here go with by = "none".
     "matched_difference": {"estimator.order", "inference.vcov"},
-    **{key: {"inference.vcov"} for key in set(TEXTS) - {"two_way", "matched_did", "matched_difference"}},
+    **{
+        key: {"inference.vcov"}
+        for key, text in TEXTS.items()
+        if "cross_section" in text and key != "matched_difference"
+    },
 }
 HONOURED_ALONE = {"two_way": {"inference.vcov"}}
 
@@ -602,7 +663,9 @@ def test_every_key_changes_the_digest_or_is_refused(name):
     spec = read(TEXTS[name])
     refused = set()
     for key in sorted(ALL_KEYS):
-        value = CHANGES[key][spec.design.kind] if isinstance(CHANGES[key], dict) else CHANGES[key]
+        value = CHANGES[key]
+        if isinstance(value, dict):
+            value = value.get(name, value[spec.design.kind])
         assert spec.flat().get(key) != value, f"the test changes {key} to the value it has"
         try:
             changed = spec.replace({key: value})
