@@ -12,7 +12,17 @@ if TYPE_CHECKING:
 
 FROM_ESTIMATES = frozenset(
     {
-        *("estimates", "results", "headline", "movement", "first_stage", "balance", "attrition", "trust", "reporting"),
+        *(
+            "estimates",
+            "results",
+            "headline",
+            "movement",
+            "first_stage",
+            "balance",
+            "attrition",
+            "trust",
+            "reporting",
+        ),
         *("matches", "match_balance", "hidden_bias", "match_size", "matched_sample"),
     }
 )

@@ -118,7 +118,12 @@ def test_tells_the_story_and_leaves_the_work_to_the_package(name):
 
 
 def test_notebooks_are_listed_in_the_order_of_the_story():
-    assert NAMES == ["01_panel", "02_matched_comparison", "03_difference_in_differences", "04_choosing_a_match"]
+    assert NAMES == [
+        "01_panel",
+        "02_matched_comparison",
+        "03_difference_in_differences",
+        "04_choosing_a_match",
+    ]
     for name in NAMES:
         book = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))
         assert book["cells"][0]["cell_type"] == "markdown" and "".join(book["cells"][0]["source"]).startswith(
