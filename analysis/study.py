@@ -474,6 +474,7 @@ def run_notebook(study: Study, name: str) -> bool:
                 km=AsyncKernelManager(kernel_name="python3", **posix),
                 timeout=600,
                 record_timing=False,
+                coalesce_streams=True,  # where a print is cut in two depends on the machine's load
                 resources={"metadata": {"path": str(study.paths.root / "notebooks")}},
             )
             client.owns_km = True  # shut the kernel down with the notebook
