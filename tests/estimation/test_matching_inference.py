@@ -15,7 +15,6 @@ from analysis.estimation.matching.average import (
     average_effect,
     average_effect_variance,
     average_homoskedastic_variance,
-    set_difference,
     set_matches,
 )
 from analysis.estimation.matching.bootstrap import REFUSED, cluster_bootstrap
@@ -101,7 +100,7 @@ def test_sets_of_any_shape_by_hand():
     m = set_matches(sets, d)
     assert m.dropped.tolist() == [8]
     # 5 - 3; 7 - (1 + 2) / 2; 9 - 4; 6 - 4
-    assert set_difference(y, d, sets, np.ones(9)).effects.tolist() == [2.0, 5.5, 5.0, 2.0]
+    assert matched_difference(y, m, np.ones(9)).effects.tolist() == [2.0, 5.5, 5.0, 2.0]
     assert m.comparison_weights(np.ones(9)).tolist() == [0, 1, 0, 0.5, 0.5, 0, 0, 2, 0]
     with pytest.raises(ValueError, match="no set holds"):
         set_matches(np.array([0, 0, 1]), np.array([True, True, False]))
@@ -120,7 +119,7 @@ def test_bias_adjustment_removes_any_linear_difference(seed):
     m = set_matches(sets, d)
     if len(np.unique(m.comparison)) > 4:
         y = 1 + x @ np.array([2.0, -1.0]) + 3 * d
-        assert set_difference(y, d, sets, np.ones(40), x).estimate == pytest.approx(3, abs=1e-8)
+        assert matched_difference(y, m, np.ones(40), x).estimate == pytest.approx(3, abs=1e-8)
 
 
 # --- regression on the matched sample ---------------------------------------------------------------------------

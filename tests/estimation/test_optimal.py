@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.estimation.matching import optimal
+from analysis.estimation.matching.average import set_matches
 from analysis.estimation.matching.distances import mahalanobis_coordinates
 from analysis.estimation.matching.nearest import nearest_neighbours
 from analysis.estimation.matching.optimal import (
     full_matching,
-    matches_of_sets,
     optimal_matching,
-    set_weights,
 )
 from analysis.estimation.matching.variance import matched_difference
+from analysis.estimation.matching.weights import stratum_weights
 
 TABLE = reference_counties()
 Y, D = TABLE["outcome"].to_numpy(), TABLE["treated"].to_numpy()
@@ -216,7 +216,7 @@ def test_strata_and_calipers_always_hold(options):
     # Whoever is left out had nobody, and the pairs are the sets.
     lone = nearest_neighbours(Z, D, strata=strata, calipers=(Z, width)).dropped
     assert full.matches.dropped.tolist() == lone.tolist()
-    again = matches_of_sets(full.sets, D, Z)
+    again = set_matches(full.sets, D, Z)
     for field in ("treated", "comparison", "share", "distance", "dropped"):
         assert np.array_equal(getattr(m, field), getattr(again, field))
 
@@ -238,7 +238,7 @@ def test_row_order_and_shifts_do_not_matter():
 @pytest.mark.parametrize("estimand", ["att", "atc", "ate"])
 def test_set_weights_equal_r(estimand):
     stored = reference_values("matching_sets")
-    weights = set_weights(np.array(stored["sets"]), D, estimand)
+    weights = stratum_weights(np.array(stored["sets"]), D, estimand)
     assert weights == pytest.approx(np.array(stored[estimand]["weights"]), abs=1e-12)
     difference = np.average(Y[D], weights=weights[D]) - np.average(Y[~D], weights=weights[~D])
     assert difference == pytest.approx(stored[estimand]["estimate"], abs=1e-10)
@@ -246,7 +246,7 @@ def test_set_weights_equal_r(estimand):
 
 def test_pairs_of_a_full_match_carry_its_weights():
     full = full_matching(Z, D, min_controls=1 / 3)
-    of_pairs, of_sets = full.matches.comparison_weights(ONES), set_weights(full.sets, D)
+    of_pairs, of_sets = full.matches.comparison_weights(ONES), stratum_weights(full.sets, D)
     assert of_pairs[~D] / of_pairs[~D].mean() == pytest.approx(of_sets[~D])
     effect = np.average(Y[D], weights=of_sets[D]) - np.average(Y[~D], weights=of_sets[~D])
     assert matched_difference(Y, full.matches, ONES).estimate == pytest.approx(effect)
@@ -282,8 +282,8 @@ BAD = {
     ),
     "omit": (lambda x, d: full_matching(x, d, omit=1.0), "omit = 1.0"),
     "too few": (lambda x, d: full_matching(x, d, min_controls=4), "3 treated and 7 comparison rows"),
-    "lone arm": (lambda x, d: set_weights(np.where(d, 1, 0), d), "strata .* hold one arm alone"),
-    "no set": (lambda x, d: set_weights(np.full(10, -1), d), "all rows are pruned"),
+    "lone arm": (lambda x, d: stratum_weights(np.where(d, 1, 0), d), "strata .* hold one arm alone"),
+    "no set": (lambda x, d: stratum_weights(np.full(10, -1), d), "all rows are pruned"),
 }
 
 

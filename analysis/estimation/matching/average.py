@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from analysis.estimation.matching.nearest import Matches, pairs_of_sets
 from analysis.estimation.matching.variance import (
-    Difference,
     Of,
     comparison_regression,
     matched_difference,
@@ -42,7 +41,9 @@ class AverageEffect:
     counted: bool = False
 
 
-def set_matches(sets: NDArray[np.intp], treated: NDArray[np.bool_]) -> Matches:
+def set_matches(
+    sets: NDArray[np.intp], treated: NDArray[np.bool_], coordinates: Array | None = None
+) -> Matches:
     """Return matched sets of any shape (pairs, k:1, full matching, cells, subclasses) as matches.
 
     Each treated row of a set is matched to all of its comparison rows in equal shares, so that
@@ -52,9 +53,10 @@ def set_matches(sets: NDArray[np.intp], treated: NDArray[np.bool_]) -> Matches:
     Args:
         sets: (n,) code of the set; -1 outside.
         treated: (n,) bool.
+        coordinates: (n, k) in which the pairs' squared distances are given; None where none was measured.
 
     Returns:
-        Matches with distance missing; treated rows outside any set, or in a set without a comparison row,
+        Matches, distance missing without coordinates; treated rows outside any set, or in a set without a comparison row,
         are listed as dropped.
 
     Raises:
@@ -70,7 +72,11 @@ def set_matches(sets: NDArray[np.intp], treated: NDArray[np.bool_]) -> Matches:
     one, other, share, dropped = pairs_of_sets(sets, treated)
     if not len(one):
         raise ValueError("no set holds a treated and a comparison row")
-    return Matches(one, other, share, np.full(len(one), np.nan), dropped)
+    if coordinates is None:
+        distance = np.full(len(one), np.nan)
+    else:
+        distance = ((coordinates[one] - coordinates[other]) ** 2).sum(axis=1)
+    return Matches(one, other, share, distance, dropped)
 
 
 def average_effect(
@@ -184,32 +190,3 @@ def average_homoskedastic_variance(
         gaps.append(sign * (outcome[m.treated] - outcome[m.comparison]) - estimate)
         shares.append(m.share * weights[m.treated])
     return float(0.5 * np.average(np.concatenate(gaps) ** 2, weights=np.concatenate(shares)))
-
-
-def set_difference(
-    y: Array,
-    treated: NDArray[np.bool_],
-    sets: NDArray[np.intp],
-    weights: Array,
-    adjust: Array | None = None,
-) -> Difference:
-    """Return the average effect on the treated within matched sets of any shape, bias-adjusted if asked.
-
-    Args:
-        y: (n,) outcome.
-        treated: (n,) bool.
-        sets: (n,) codes; -1 outside.
-        weights: (n,) weight of a treated row in the average.
-        adjust: (n, q) covariates of the bias adjustment; None for none.
-
-    Raises:
-        ValueError: no set holds both arms, or the comparison rows cannot carry the adjustment.
-
-    Source: Abadie and Imbens (2011), with any matched set in place of nearest neighbours.
-
-    Example:
-        >>> y, d = np.array([5.0, 3.0, 1.0]), np.array([True, False, False])
-        >>> set_difference(y, d, np.zeros(3, dtype=int), np.ones(3)).estimate
-        3.0
-    """
-    return matched_difference(y, set_matches(sets, treated), weights, adjust)

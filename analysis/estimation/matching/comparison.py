@@ -19,13 +19,12 @@ from analysis.estimation.matching.average import (
     average_effect,
     average_effect_variance,
     average_homoskedastic_variance,
+    set_matches,
 )
 from analysis.estimation.matching.cardinality import cardinality_matching
 from analysis.estimation.matching.coarsened import coarsened_exact_matching
 from analysis.estimation.matching.distances import (
-    euclidean_coordinates,
-    mahalanobis_coordinates,
-    robust_mahalanobis_coordinates,
+    COORDINATES,
     standard_deviations,
     standardised_coordinates,
 )
@@ -33,7 +32,7 @@ from analysis.estimation.matching.doubly_robust import augmented_weighting
 from analysis.estimation.matching.estimated_score import estimated_score_adjustment
 from analysis.estimation.matching.genetic import genetic_coordinates, genetic_matching
 from analysis.estimation.matching.nearest import Matches, Order, nearest_neighbours
-from analysis.estimation.matching.optimal import full_matching, matches_of_sets, optimal_matching
+from analysis.estimation.matching.optimal import full_matching, optimal_matching
 from analysis.estimation.matching.overlap import Rule, trim
 from analysis.estimation.matching.propensity import Logit, fit_logit
 from analysis.estimation.matching.regression import (
@@ -52,6 +51,7 @@ from analysis.estimation.matching.variance import (
 )
 from analysis.estimation.matching.weights import (
     covariate_balancing_weights,
+    dependent_columns,
     entropy_balancing,
     inverse_probability_weights,
     moment_columns,
@@ -163,6 +163,7 @@ class Compared:
         sets: (n,) label of the row's set where sets share no row, -1 in none; None where they do, or there are none.
         coordinates: (n, c) in which distance was measured; no columns where it was not.
         score: the fitted logit of the rows kept, None where none was fitted; its rows follow ``kept``.
+        probability: of treatment, behind weights from a logit or its balancing form, likewise; None without.
         kept: (n,) bool, rows left by the trimming.
         pruned: (n,) bool, rows of an arm averaged over without a match of their own; where both arms are averaged
             over they may still be others' match, and have weight as such.
@@ -176,6 +177,7 @@ class Compared:
     sets: Index | None
     coordinates: Array
     score: Logit | None
+    probability: Array | None
     kept: Bool
     pruned: Bool
     estimand: str
@@ -192,6 +194,7 @@ class _Found:
     coordinates: Array | None = None
     weights: Array | None = None
     score: Logit | None = None
+    probability: Array | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -240,21 +243,11 @@ def compare(arms: Arms, plan: Plan) -> Compared:
             f"trimmed to fitted probabilities in [{found.low:.3f}, {found.high:.3f}]: {out[0]} treated and {out[1]} "
             "comparison counties left out; the score is fitted again on the rest"
         )
-        if not (arms.treated & kept).any() or not (~arms.treated & kept).any():
-            raise ValueError("trimming leaves an arm empty; wanted overlap, or trim = none")
     rest = arms.rows(kept)
     if plan.trimming:
         _refuse(rest)
     part = _FINDERS[plan.method](rest, plan)
-    weights = _weights(part, rest)
-    pruned = np.zeros(len(kept), dtype=bool)
-    for arm, averaged in (
-        (rest.treated, plan.estimand in ("att", "ate")),
-        (~rest.treated, plan.estimand in ("atc", "ate")),
-    ):
-        if averaged:
-            pruned[np.flatnonzero(kept)[arm & (_own(part, rest, arm) == 0)]] = True
-    return _spread(part, weights, kept, pruned, estimand, (*notes, *part.notes))
+    return _spread(part, _weights(part, rest), kept, estimand, (*notes, *part.notes))
 
 
 def _refuse_plan(plan: Plan) -> None:
@@ -289,10 +282,7 @@ def _refuse(arms: Arms) -> None:
     ]
     if constant:
         raise ValueError(f"{', '.join(constant)} does not vary in the sample; wanted covariates that vary")
-    standard = (arms.x - arms.x.mean(axis=0)) / arms.x.std(axis=0)
-    left = np.abs(np.diag(np.linalg.qr(standard, mode="r"))) / np.sqrt(len(standard))
-    follows = [name for name, rest in zip(arms.names, np.pad(left, (0, arms.x.shape[1] - len(left))), strict=True)
-               if rest < 1e-8]  # fmt: skip
+    follows = [arms.names[i] for i in dependent_columns(arms.x)]
     if follows:
         raise ValueError(
             f"{', '.join(follows)} follows from the covariates before; wanted covariates none of which does"
@@ -300,8 +290,7 @@ def _refuse(arms: Arms) -> None:
 
 
 def _score(arms: Arms, plan: Plan) -> Logit:
-    columns = moment_columns(arms.x, plan.moments) if plan.moments > 1 else arms.x
-    design = np.column_stack([np.ones(len(arms.x)), standardised_coordinates(columns)])
+    design = np.column_stack([np.ones(len(arms.x)), _columns(arms, plan)])
     weighted = plan.method == "weighting" and bool((arms.weights != 1).any())
     fit = fit_logit(design, arms.treated, arms.weights if weighted else None)
     if not fit.converged:
@@ -321,13 +310,7 @@ def _coordinates(arms: Arms, plan: Plan) -> tuple[Array, Array, Logit | None]:
         assert score is not None
         column = (score.linear if plan.distance == "propensity" else score.probability)[:, None]
         return standardised_coordinates(column), column, score
-    made = {
-        "mahalanobis": mahalanobis_coordinates,
-        "robust_mahalanobis": robust_mahalanobis_coordinates,
-        "euclidean": euclidean_coordinates,
-        "scaled_euclidean": standardised_coordinates,
-    }[plan.distance]
-    return made(arms.x), arms.x, score
+    return COORDINATES[plan.distance](arms.x), arms.x, score
 
 
 def _calipers(arms: Arms, plan: Plan, measured: Array, score: Logit | None) -> tuple[Array, Array] | None:
@@ -361,24 +344,24 @@ def _directions(plan: Plan) -> tuple[bool, ...]:
 def _nearest(arms: Arms, plan: Plan) -> _Found:
     coordinates, measured, score = _coordinates(arms, plan)
     found: dict[bool, Matches] = {}
-    rng = np.random.default_rng(plan.seed)
+    rng = np.random.default_rng(plan.seed) if plan.order == "random" else None
+    chooses = None
+    if plan.order in ("largest", "smallest") and not plan.replacement:
+        chooses = (score or _score(arms, plan)).linear
+    strata, calipers = _strata(arms, plan.exact), _calipers(arms, plan, measured, score)
     for of_treated in _directions(plan):
-        treated = arms.treated if of_treated else ~arms.treated
-        chooses = None
-        if plan.order in ("largest", "smallest") and not plan.replacement:
-            chooses = (score or _score(arms, plan)).linear
         found[of_treated] = nearest_neighbours(
             coordinates,
-            treated,
+            arms.treated if of_treated else ~arms.treated,
             neighbours=plan.neighbours,
             replacement=plan.replacement,
-            strata=_strata(arms, plan.exact),
-            calipers=_calipers(arms, plan, measured, score),
+            strata=strata,
+            calipers=calipers,
             order=plan.order if not plan.replacement else "hardest_first",
             score=chooses,
-            rng=rng if plan.order == "random" else None,
+            rng=rng,
         )
-        _refuse_none(found[of_treated], plan)
+        _refuse_none(found[of_treated])
     notes = []
     for of_treated, m in found.items():
         notes += _match_notes(arms, m, plan, of_treated)
@@ -497,7 +480,7 @@ def _full(arms: Arms, plan: Plan) -> _Found:
         calipers=_calipers(arms, plan, measured, score),
     )
     notes = [f"{int(found.sets.max()) + 1} sets of one treated and some comparison counties, or the reverse"]
-    return with_fields(_of_sets(arms, plan, found.sets, notes), coordinates=coordinates, score=score)
+    return with_fields(_of_sets(arms, plan, found.sets, notes, coordinates), score=score)
 
 
 def _coarsened(arms: Arms, plan: Plan) -> _Found:
@@ -523,29 +506,28 @@ def _subclasses(arms: Arms, plan: Plan) -> _Found:
         both = (np.bincount(cell, arms.treated) > 0) & (np.bincount(cell, ~arms.treated) > 0)
         if not both.any():
             raise ValueError("no class holds both arms within an exact group; wanted fewer classes or groups")
-        sets = np.where((both & True)[cell], (both.cumsum() - 1)[cell], -1)
+        sets = np.where(both, both.cumsum() - 1, -1)[cell]
     notes = [f"{int(sets.max()) + 1} classes of the fitted probability with both arms"]
     return with_fields(_of_sets(arms, plan, sets.astype(np.intp), notes), score=score)
 
 
-def _of_sets(arms: Arms, plan: Plan, sets: Index, notes: list[str]) -> _Found:
+def _of_sets(
+    arms: Arms, plan: Plan, sets: Index, notes: list[str], coordinates: Array | None = None
+) -> _Found:
     found = {}
-    nowhere = np.zeros((len(sets), 1))
     for of_treated in _directions(plan):
-        treated = arms.treated if of_treated else ~arms.treated
-        found[of_treated] = matches_of_sets(sets, treated, nowhere)
-        _refuse_none(found[of_treated], plan)
+        found[of_treated] = set_matches(sets, arms.treated if of_treated else ~arms.treated, coordinates)
         notes = [*notes, *_match_notes(arms, found[of_treated], plan, of_treated)]
-    return _Found(found.get(True), found.get(False), sets, np.zeros((len(sets), 0)), notes=tuple(notes))
+    return _Found(found.get(True), found.get(False), sets, coordinates, notes=tuple(notes))
 
 
 def _weighted(arms: Arms, plan: Plan) -> _Found:
-    columns = moment_columns(arms.x, plan.moments) if plan.moments > 1 else arms.x
+    columns = _moments(arms, plan)
     base, treated = arms.weights, arms.treated
-    notes: tuple[str, ...] = ()
-    score = None
+    score, probability = None, None
     if plan.weighting in ("inverse_probability", "overlap"):
         score = _score(arms, plan)
+        probability = score.probability
         weights = (
             overlap_weights(score.probability, treated, base=base)
             if plan.weighting == "overlap"
@@ -564,8 +546,10 @@ def _weighted(arms: Arms, plan: Plan) -> _Found:
         solve = entropy_balancing if plan.weighting == "entropy" else covariate_balancing_weights
         found = solve(columns, treated, _three(plan), base=base)
         weights = found.weights
+        if plan.weighting == "covariate_balancing":
+            probability = probability_of(found, columns)
         notes = (f"largest moment left out of balance: {found.worst:.1e} standard deviations",)
-    return _Found(weights=weights, score=score, notes=notes)
+    return _Found(weights=weights, score=score, probability=probability, notes=notes)
 
 
 def _models(arms: Arms, plan: Plan) -> _Found:
@@ -587,7 +571,7 @@ _FINDERS = {
 }
 
 
-def _refuse_none(m: Matches, plan: Plan) -> None:
+def _refuse_none(m: Matches) -> None:
     if not len(m.treated):
         raise ValueError(
             "nobody has enough comparisons: all are pruned; wanted a wider caliper, wider bins or fewer exact groups"
@@ -608,16 +592,6 @@ def _match_notes(arms: Arms, m: Matches, plan: Plan, of_treated: bool) -> list[s
     return notes
 
 
-def _own(found: _Found, arms: Arms, arm: Bool) -> Array:
-    """Return the weight of an arm's rows as averaged over, (n,): 0 for those that found no match."""
-    matches = found.of_treated if bool(arms.treated[arm].all()) else found.of_comparison
-    if matches is None:
-        return np.where(arm, arms.weights, 0.0)
-    matched = np.zeros(len(arm), dtype=bool)
-    matched[matches.treated] = True
-    return np.where(matched, arms.weights, 0.0)
-
-
 def _weights(found: _Found, arms: Arms) -> Array:
     if found.weights is not None:
         return found.weights
@@ -630,9 +604,7 @@ def _weights(found: _Found, arms: Arms) -> Array:
     return out
 
 
-def _spread(
-    found: _Found, weights: Array, kept: Bool, pruned: Bool, estimand: str, notes: tuple[str, ...]
-) -> Compared:
+def _spread(found: _Found, weights: Array, kept: Bool, estimand: str, notes: tuple[str, ...]) -> Compared:
     """Return what was found on the rows kept as rows of the whole."""
     at = np.flatnonzero(kept)
 
@@ -641,8 +613,11 @@ def _spread(
             return None
         return Matches(at[m.treated], at[m.comparison], m.share, m.distance, at[m.dropped])
 
-    whole = np.zeros(len(kept))
+    whole, pruned = np.zeros(len(kept)), np.zeros(len(kept), dtype=bool)
     whole[at] = weights
+    for m in (found.of_treated, found.of_comparison):
+        if m is not None:
+            pruned[at[m.dropped]] = True
     sets = None
     if found.sets is not None:
         sets = np.full(len(kept), -1, dtype=np.intp)
@@ -651,8 +626,8 @@ def _spread(
     coordinates = np.full((len(kept), made.shape[1]), np.nan)
     coordinates[at] = made
     return Compared(
-        whole, place(found.of_treated), place(found.of_comparison), sets, coordinates, found.score, kept, pruned,
-        estimand, notes,
+        whole, place(found.of_treated), place(found.of_comparison), sets, coordinates, found.score,
+        found.probability, kept, pruned, estimand, notes,
     )  # fmt: skip
 
 
@@ -720,9 +695,8 @@ def _averaged(arms: Arms, plan: Plan, compared: Compared) -> Array:
     """Return each row's weight in the average, (n,): its own, 0 for rows trimmed or without a match."""
     own = np.where(compared.kept & ~compared.pruned, arms.weights, 0.0)
     if plan.estimand == "ato":
-        assert compared.score is not None
-        p = compared.score.probability
-        own[compared.kept] *= p * (1 - p)
+        assert compared.probability is not None
+        own[compared.kept] *= compared.probability * (1 - compared.probability)
     return own
 
 
@@ -732,8 +706,13 @@ def _three(plan: Plan) -> Literal["att", "atc", "ate"]:
     return plan.estimand
 
 
+def _moments(arms: Arms, plan: Plan) -> Array:
+    """Return the covariates and their powers, as modelled or balanced."""
+    return moment_columns(arms.x, plan.moments) if plan.moments > 1 else arms.x
+
+
 def _columns(arms: Arms, plan: Plan) -> Array:
-    return standardised_coordinates(moment_columns(arms.x, plan.moments) if plan.moments > 1 else arms.x)
+    return standardised_coordinates(_moments(arms, plan))
 
 
 def _scaled(effect: Effect, weights: Array) -> Effect:
@@ -741,14 +720,16 @@ def _scaled(effect: Effect, weights: Array) -> Effect:
     return Effect(effect.estimate, effect.influence * np.sqrt((n - 1) / (n - 2)), effect.estimand)
 
 
-def _standard(arms: Arms) -> Array:
-    return (arms.x - arms.x.mean(axis=0)) / standard_deviations(arms.x)
+def _adjustment(arms: Arms, compared: Compared) -> Array:
+    """Return the covariates of the bias adjustment, (n, k): standardised over the rows kept, 0 for the others."""
+    adjust = np.zeros_like(arms.x)
+    adjust[compared.kept] = standardised_coordinates(arms.x[compared.kept])
+    return adjust
 
 
 def _adjusted(y: Array, arms: Arms, plan: Plan, compared: Compared) -> Effect:
     """Return the bias-adjusted effect; of both directions, their average by weight."""
-    adjust = np.zeros_like(arms.x)
-    adjust[compared.kept] = _standard(arms.rows(compared.kept))
+    adjust = _adjustment(arms, compared)
     parts = []
     for m, sign in ((compared.of_treated, 1.0), (compared.of_comparison, -1.0)):
         if m is not None:
@@ -777,25 +758,17 @@ def _weighted_effect(y: Array, arms: Arms, plan: Plan, compared: Compared, weigh
     estimate = float(mean[treated][0] - mean[~treated][0])
     if plan.weighting == "covariate_balancing_overidentified":
         return Effect(estimate, psi, _three(plan))
-    base, columns = arms.weights, _columns(arms, plan)
-    z = np.column_stack([np.ones(len(y)), columns])
+    assert compared.probability is not None
+    base, p = arms.weights, compared.probability
+    z = np.column_stack([np.ones(len(y)), _columns(arms, plan)])
+    slope = base * _slope(p, treated, plan.estimand)
     if plan.weighting == "covariate_balancing":
-        fit = covariate_balancing_weights(
-            moment_columns(arms.x, plan.moments) if plan.moments > 1 else arms.x,
-            treated,
-            _three(plan),
-            base=base,
-        )
-        p = probability_of(fit, moment_columns(arms.x, plan.moments) if plan.moments > 1 else arms.x)
-        slope = base * _slope(p, treated, plan.estimand)
         # The moments set to 0: the weighted columns of one arm less those of the other.
         moments = z * (sign * weights)[:, None]
         jacobian = (z * (sign * slope)[:, None]).T @ z
         of_score = -moments @ np.linalg.inv(jacobian).T
     else:
         assert compared.score is not None
-        p = compared.score.probability
-        slope = base * _slope(p, treated, plan.estimand)
         of_score = (z * (base * (treated - p))[:, None]) @ compared.score.bread
     psi = psi + of_score @ (z.T @ (sign * slope * (y - mean) / total))
     averaged: Literal["att", "atc", "ate"] = "ate" if plan.estimand == "ato" else _three(plan)
@@ -827,10 +800,7 @@ def independent_variance(y: Array, arms: Arms, plan: Plan, compared: Compared, k
     up, down = compared.of_treated, compared.of_comparison
     if up is None and down is None:
         raise ValueError(f"no matches under {plan.method}; wanted vcov = cluster")
-    adjust = None
-    if plan.adjust == "bias":
-        adjust = np.zeros_like(arms.x)
-        adjust[compared.kept] = _standard(arms.rows(compared.kept))
+    adjust = _adjustment(arms, compared) if plan.adjust == "bias" else None
     estimate = effect_of(y, arms, plan, compared).estimate
     conditional: Array | float
     if kind == "abadie_imbens_homoskedastic":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
@@ -205,3 +207,12 @@ def squared_distances(a: Array, b: Array) -> Array:
         array([[25.,  0.]])
     """
     return cdist(a, b, "sqeuclidean")
+
+
+COORDINATES: Mapping[str, Callable[[Array], Array]] = {
+    "mahalanobis": mahalanobis_coordinates,
+    "robust_mahalanobis": robust_mahalanobis_coordinates,
+    "euclidean": euclidean_coordinates,
+    "scaled_euclidean": standardised_coordinates,
+}
+"""Distances of the covariates alone, by the names of specs."""

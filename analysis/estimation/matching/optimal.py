@@ -21,8 +21,7 @@ from scipy.sparse import bmat, coo_matrix, csr_matrix, identity
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from analysis.estimation.matching.distances import squared_distances
-from analysis.estimation.matching.nearest import Matches, pairs_of_sets
-from analysis.estimation.matching.weights import Estimand, stratum_weights
+from analysis.estimation.matching.nearest import Matches
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -230,49 +229,6 @@ def full_matching(
     matches = _matches(coordinates, one, other, share, dropped)
     lengths = np.sqrt(matches.distance) if measure == "distance" else matches.distance
     return FullMatch(sets, matches, np.flatnonzero(~treated & (sets < 0)), float(lengths.sum()))
-
-
-def matches_of_sets(sets: Index, treated: NDArray[np.bool_], coordinates: Array) -> Matches:
-    """Return sets as pairs: each treated row with every comparison row of its set, in equal shares.
-
-    Args:
-        sets: (n,) number of the row's set; negative for a row in none.
-        treated: (n,) bool.
-        coordinates: (n, k) in which the pairs' squared distances are given.
-
-    Returns:
-        The pairs. A treated row in a set without comparison rows, or in none, is dropped and listed.
-
-    Example:
-        >>> sets, treated = np.array([0, 0, 0, -1]), np.array([True, False, False, True])
-        >>> m = matches_of_sets(sets, treated, np.zeros((4, 1)))
-        >>> m.share.tolist(), m.dropped.tolist()
-        ([0.5, 0.5], [3])
-    """
-    one, other, share, dropped = pairs_of_sets(sets, treated)
-    return _matches(coordinates, one, other, share, dropped)
-
-
-def set_weights(sets: Index, treated: NDArray[np.bool_], estimand: Estimand = "att") -> Array:
-    """Return ``stratum_weights`` of matched sets, (n,): those with which set means stand for the estimand's.
-
-    Args:
-        sets: (n,) number of the row's set; negative for a row in none, whose weight is 0.
-        treated: (n,) bool.
-        estimand: whom the sets are averaged over.
-
-    Raises:
-        ValueError: a set has only one arm, or there is none.
-
-    Source: Stuart (2010), Statistical Science 25(1), section 4; Stuart and Green (2008), Developmental
-    Psychology 44(2).
-
-    Example:
-        >>> sets, treated = np.array([0, 0, 0, 1, 1]), np.array([True, False, False, True, False])
-        >>> set_weights(sets, treated)
-        array([1.  , 0.75, 0.75, 1.  , 1.5 ])
-    """
-    return stratum_weights(sets, treated, estimand)
 
 
 # The table of costs ------------------------------------------------------------------------------------------

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.estimation.matching.distances import (
-    euclidean_coordinates,
+    COORDINATES,
     mahalanobis_coordinates,
-    robust_mahalanobis_coordinates,
     standard_deviations,
     standardised_coordinates,
 )
@@ -212,14 +211,8 @@ def match_coordinates(x: Array, treated: Flags, distance: str) -> tuple[Array, A
         >>> match_coordinates(np.array([[0.0], [2.0]]), np.array([True, False]), "scaled_euclidean")[0].round(4).ravel()
         array([-0.7071,  0.7071])
     """
-    if distance == "mahalanobis":
-        return mahalanobis_coordinates(x), x
-    if distance == "robust_mahalanobis":
-        return robust_mahalanobis_coordinates(x), x
-    if distance == "euclidean":
-        return euclidean_coordinates(x), x
-    if distance == "scaled_euclidean":
-        return standardised_coordinates(x), x
+    if distance in COORDINATES:
+        return COORDINATES[distance](x), x
     # The logit is fitted on uncorrelated columns: what it predicts is the same, and dependence has a name.
     fit = fit_logit(np.column_stack([np.ones(len(x)), mahalanobis_coordinates(x)]), treated)
     if not fit.converged:

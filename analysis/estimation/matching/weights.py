@@ -136,13 +136,23 @@ def refuse_unusable(x: Array, treated: Bool, *, constant: bool = True, dependent
     if constant and len(still):
         raise ValueError(f"columns {still.tolist()} are constant; wanted columns that vary")
     if dependent:
-        moving = np.flatnonzero(np.ptp(x, axis=0) > 0)
-        standard = _standardise(x[:, moving])[0]
-        left = np.abs(np.diag(np.linalg.qr(standard, mode="r"))) / np.sqrt(len(x))
-        left = np.pad(left, (0, len(moving) - len(left)))
-        if left.min() < DEPENDENT:
-            follows = moving[left < DEPENDENT].tolist()
+        follows = dependent_columns(x)
+        if follows:
             raise ValueError(f"columns {follows} follow from those before them; wanted none that does")
+
+
+def dependent_columns(x: Array) -> list[int]:
+    """Return the columns that follow from those before them; a constant column is none of them.
+
+    Example:
+        >>> dependent_columns(np.array([[1.0, 2.0, 5.0], [2.0, 4.0, 5.0], [4.0, 8.0, 5.0]]))
+        [1]
+    """
+    moving = np.flatnonzero(np.ptp(x, axis=0) > 0)
+    standard = _standardise(x[:, moving])[0]
+    left = np.abs(np.diag(np.linalg.qr(standard, mode="r"))) / np.sqrt(len(x))
+    left = np.pad(left, (0, len(moving) - len(left)))
+    return [int(column) for column in moving[left < DEPENDENT]]
 
 
 def effective_sample_size(weights: Array, treated: Bool) -> EffectiveSize:
