@@ -1,4 +1,4 @@
-"""Records that cross rooms: the panel as it is handed to a design."""
+"""Records that cross rooms: the panel as it is handed to a design, and where its areas lie."""
 
 from __future__ import annotations
 
@@ -6,6 +6,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Geography:
+    """Where the areas of a panel lie.
+
+    Args:
+        places: one row an area under the contract ``places``: county_fips, latitude, longitude (degrees, of its centre).
+        neighbours: one row an ordered pair of areas that touch, under the contract ``adjacency``: county_fips,
+            neighbour_fips; each pair both ways, no area with itself.
+    """
+
+    places: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(
+            {
+                "county_fips": pd.Series(dtype=str),
+                "latitude": pd.Series(dtype=float),
+                "longitude": pd.Series(dtype=float),
+            }
+        )
+    )
+    neighbours: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(
+            {"county_fips": pd.Series(dtype=str), "neighbour_fips": pd.Series(dtype=str)}
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +43,9 @@ class Panel:
         constant: the same contract, counting only agencies present in every year of 2010-2017.
         policies: dated policies under the contract ``policy_events``: one row a county (or state) and event.
         declines: recorded declines under the contract ``declines``: one row a county and year.
-        digest: digest of the four tables.
+        digest: digest of these four tables and the two of `geography`.
         simulated: whether this is the simulated twin.
+        geography: where its areas lie; empty tables where nobody asked.
         reports: name to table: joins, unmatched rows, national totals, coverage.
     """
 
@@ -29,3 +56,4 @@ class Panel:
     digest: str
     simulated: bool
     reports: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    geography: Geography = field(default_factory=Geography)

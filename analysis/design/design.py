@@ -6,8 +6,8 @@ sample came about. Estimators read it; none of them sees the panel, a policy fil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from dataclasses import replace as with_fields
 from typing import Any
 
@@ -17,10 +17,10 @@ import pandas as pd
 from analysis.base.codebook import Measure, load_codebook
 from analysis.base.errors import SpecError, TableError
 from analysis.base.provenance import Stamp, make_stamp
-from analysis.base.records import Panel
+from analysis.base.records import Geography, Panel
 from analysis.design import sample
 from analysis.design.spec import Spec
-from analysis.design.treatment import Treatment, assign_treatment
+from analysis.design.treatment import Treatment, adopters_touched, assign_treatment, first_affected
 
 PER_100K, PER_10K = 100_000, 10_000
 # Protocol rule 7.
@@ -45,6 +45,25 @@ POPULATIONS = {
     "county_population": "offences of all reporting agencies per {per} county residents",
     "county_agencies": "offences of county agencies per {per} county residents",
 }
+# People policed by agencies on either definition of rape (protocol rule 3).
+RAPE_POLICED = ("policed_rape_legacy", "policed_rape_revised")
+# What each direct measure is a share of, so that its mean over counties with these weights is the state's.
+STATE_WEIGHTS = {
+    "declined_detainers": "population",
+    "coverage": "population",
+    "poverty_rate": "population",
+    "unemployment_rate": "labour_force",
+    "snap_share": "population",
+    "labour_force_per_resident": "population",
+    "employed_per_resident": "population",
+}
+_SIXTEEN = "the panel holds no residents of 16 and over to weigh counties by"
+STATE_REFUSALS = {
+    "decline_share": "the panel holds no resolved detainers to weigh counties by",
+    "median_household_income": "medians of counties do not add up to a state's",
+    "participation": _SIXTEEN,
+    "employment_population": _SIXTEEN,
+}
 COUNTS = {
     "policed": "offences recorded by reporting agencies",
     "county_population": "offences recorded by reporting agencies",
@@ -64,7 +83,9 @@ class Design:
             cohort), treated (bool: year >= cohort; in a cross-section the treated group), outcome (float, in
             the spec's scale), weight (float; 1.0 unweighted, else population_baseline), stratum (text: the
             state where comparison stays within states, else "all"), then the covariates under their names in
-            the spec, then the control policies.
+            the spec, then the control policies, then what the estimator asks for: ``exposure`` (people policed by
+            the agencies that report the measure), ``definition_spell`` (text: legacy, revised or mixed, the
+            definition of rape the county's agencies use that year).
         spec: the spec it was made under.
         kind: ``panel`` or ``cross_section``.
         covariates: covariate columns of ``table``.
@@ -77,6 +98,7 @@ class Design:
             estimated on.
         stamp: digests of spec and data, real or simulated.
         notes: what must be said beside every number.
+        geography: where the panel's areas lie, for border designs and spatial errors.
     """
 
     table: pd.DataFrame
@@ -90,6 +112,7 @@ class Design:
     attrition: pd.DataFrame
     stamp: Stamp
     notes: tuple[str, ...]
+    geography: Geography = field(default_factory=Geography)
 
     def replace(self, changes: Mapping[str, Any]) -> Design:
         """Return the same sample under a spec whose [estimator] or [inference] differs.
@@ -111,6 +134,12 @@ class Design:
                     "make_design(panel, spec.replace(...))",
                 )
         spec = self.spec.replace(changes)
+        if _asked_columns(spec) != _asked_columns(self.spec):
+            raise SpecError(
+                f"design.replace changes {', '.join(changes)}, which needs a new sample",
+                "keys of [estimator] that ask for the same columns",
+                "make_design(panel, spec.replace(...))",
+            )
         table = self.table.assign(weight=_weights(self.table, spec), stratum=_strata(self.table, spec))
         standing = set(_derived_notes(self.table, self.spec))
         notes = [note for note in self.notes if note not in standing]
@@ -148,8 +177,9 @@ def make_design(panel: Panel, spec: Spec) -> Design:
     """Return the design of a spec on a panel.
 
     The rules run in one order, each with a line in the attrition table: years; states, counties and classes
-    the spec names; what the treatment definition cannot place; adoption outside the window; transition
-    years; status unknown; population; coverage; a missing outcome, covariate or control; balance.
+    the spec names; what the treatment definition cannot place; adoption outside the window; treated areas the
+    spec leaves out, comparisons that touch a treated one; transition years; status unknown; population; coverage;
+    a missing outcome, covariate or control; balance. Where areas are states, counties are added up first.
 
     Args:
         panel: see `analysis.base.records.Panel`.
@@ -160,7 +190,9 @@ def make_design(panel: Panel, spec: Spec) -> Design:
         The `Design`.
 
     Raises:
-        SampleError: a rule took the last treated or the last comparison county.
+        SampleError: a rule took the last treated or the last comparison county; neighbours asked of a panel that
+            carries none; ``treatment.only`` holds what treats nobody.
+        SpecError: a measure that cannot be added up to states.
         TableError: the panel lacks a column the spec needs.
 
     Assumes:
@@ -168,8 +200,14 @@ def make_design(panel: Panel, spec: Spec) -> Design:
         coverage and population alone, never by the size of an outcome.
     """
     spec = spec.base()
+    by_county = panel
+    if spec.design.area == "state":
+        panel = _of_states(panel, spec)
     treatment = assign_treatment(panel, spec)
     whole_panel = [f"before the sample rules: {note}" for note in treatment.notes]
+    if panel is not by_county:
+        number, states = (made.table["county_fips"].nunique() for made in (by_county, panel))
+        whole_panel.append(f"areas are states: {many(number, 'county')} added up to {states}")
     rows = _rows(panel, spec, treatment)
     rows, lines, notes = _restrict(rows, spec)
     kind = spec.design.kind
@@ -187,6 +225,7 @@ def make_design(panel: Panel, spec: Spec) -> Design:
         attrition=sample.attrition(lines),
         stamp=make_stamp(panel.digest, panel.simulated, spec.digest),
         notes=tuple(dict.fromkeys([*whole_panel, *notes, *_derived_notes(table, spec)])),
+        geography=panel.geography,
     )
 
 
@@ -220,6 +259,98 @@ def count_event_time(year: np.ndarray, cohort: np.ndarray, before: np.ndarray) -
         [-1.0, 0.0]
     """
     return np.where(year >= cohort, year - cohort, year - before - 1.0)
+
+
+def definition_spell(legacy: np.ndarray, revised: np.ndarray) -> np.ndarray:
+    """Return which definition of rape a county's agencies use in a year.
+
+    Args:
+        legacy: (n,) people policed by agencies that report legacy rape; an agency has one definition a year.
+        revised: (n,) people policed by agencies that report revised rape.
+
+    Returns:
+        (n,) texts: legacy, revised or mixed; None where nobody is policed by an agency that reports rape.
+
+    Example:
+        >>> definition_spell(np.array([9.0, 4.0, 0.0, 0.0]), np.array([0.0, 5.0, 9.0, 0.0])).tolist()
+        ['legacy', 'mixed', 'revised', None]
+    """
+    some, others = np.asarray(legacy) > 0, np.asarray(revised) > 0
+    spell = np.full(some.shape, None, dtype=object)
+    spell[some & ~others], spell[others & ~some], spell[some & others] = "legacy", "revised", "mixed"
+    return spell
+
+
+def add_up_to_states(table: pd.DataFrame, measure: Measure, controls: Sequence[str] = ()) -> pd.DataFrame:
+    """Return a panel of states: offences and people added up, rates divided again, shares weighted by residents.
+
+    Args:
+        table: county-years under the contract ``panel``.
+        measure: the outcome.
+        controls: federal policies; a state's is the share of its residents under them.
+
+    Returns:
+        One row a state and year: ``county_fips`` (the state's code and 000), ``urban_class`` (state), ``division``,
+        ``population``, the measure's columns, the controls.
+
+    Raises:
+        SpecError: a measure whose county values do not add up to a state's.
+        TableError: the panel lacks a column.
+
+    Assumes:
+        agencies that do not report resemble those of their state that do; coverage says how many there are.
+
+    Example:
+        >>> rows = pd.DataFrame({"county_fips": ["55001", "55003"], "year": 2010, "state": "WI", "division": "3",
+        ...     "population": [200.0, 300.0], "unemployment_rate": [5.0, 10.0], "labour_force": [100.0, 150.0]})
+        >>> add_up_to_states(rows, load_codebook().measures["unemployment_rate"])[
+        ...     ["county_fips", "population", "unemployment_rate"]].to_numpy().tolist()
+        [['55000', 500.0, 8.0]]
+    """
+    key = ["state", "year"]
+    if measure.kind == "direct":
+        means = {measure.column: _state_weight(measure)}
+        sums: list[str] = []
+    else:
+        means = {f"coverage_{measure.name}": "population"}
+        sums = [measure.name, f"policed_{measure.name}", f"county_agency_{measure.name}"]
+        sums += [name for name in RAPE_POLICED if name in table and name not in sums]
+    means |= dict.fromkeys(controls, "population")
+    _require_columns(table, [*key, "county_fips", "division", "population", *sums, *means, *means.values()])
+    numbers = table[sorted({"population", *sums, *means, *means.values()})].astype(float).join(table[key])
+    grouped = numbers.groupby(key, sort=True)
+    out = grouped[["population", *sums]].sum(min_count=1)
+    for name, weight in means.items():
+        # What no agency of a county reports is covered by none; a rate that is not known has no weight.
+        known = numbers[name].notna() | name.startswith("coverage_")
+        people = numbers[weight].where(known).groupby([numbers[k] for k in key]).sum(min_count=1)
+        parts = (numbers[name] * numbers[weight]).groupby([numbers[k] for k in key]).sum(min_count=1)
+        out[name] = parts / people.where(people > 0)
+    if sums:
+        for build, count, people in (
+            ("policed", measure.name, f"policed_{measure.name}"),
+            ("county_population", measure.name, "population"),
+            ("county_agencies", f"county_agency_{measure.name}", "population"),
+        ):
+            out[f"rate_{build}_{measure.name}"] = out[count] / out[people].where(out[people] > 0) * PER_100K
+    first = table.drop_duplicates("state").set_index("state")
+    out = out.reset_index()
+    return out.assign(
+        county_fips=out["state"].map(first["county_fips"]).str[:2] + "000",
+        division=out["state"].map(first["division"]),
+        urban_class="state",
+    )
+
+
+def _state_weight(measure: Measure) -> str:
+    """What a state's value of a direct measure weighs its counties by."""
+    if measure.name not in STATE_WEIGHTS:
+        raise SpecError(
+            f'outcome.measure = "{measure.name}" with design.area = "state": {STATE_REFUSALS[measure.name]}',
+            f"an offence, or one of {', '.join(STATE_WEIGHTS)}",
+            "outcome.measure",
+        )
+    return STATE_WEIGHTS[measure.name]
 
 
 def scale_rate(rate: np.ndarray, scale: str) -> np.ndarray:
@@ -321,11 +452,12 @@ def _rows(panel: Panel, spec: Spec, treatment: Treatment) -> pd.DataFrame:
         *covariates.values(),
         *spec.controls.policies,
     ]
-    absent = sorted(set(wanted) - set(source.columns))
-    if absent:
-        raise TableError(
-            f"the panel lacks {', '.join(absent)}", "the columns of its codebook entry", "data/codebook.toml"
-        )
+    asked_for = _asked_columns(spec)
+    if "exposure" in asked_for:
+        wanted.append(f"policed_{measure.name}")
+    if "definition_spell" in asked_for:
+        wanted += RAPE_POLICED
+    _require_columns(source, wanted)
     rows = pd.DataFrame({name: source[name] for name in sorted(columns)})
     raw = source[outcome].to_numpy(dtype=float, na_value=np.nan)
     rows["recorded"] = raw
@@ -336,6 +468,14 @@ def _rows(panel: Panel, spec: Spec, treatment: Treatment) -> pd.DataFrame:
         rows[name] = source[column].to_numpy(dtype=float, na_value=np.nan)
     for name in spec.controls.policies:
         rows[name] = source[name].to_numpy(dtype=float, na_value=np.nan)
+    if "exposure" in asked_for:
+        rows["exposure"] = source[f"policed_{measure.name}"].to_numpy(dtype=float, na_value=np.nan)
+    if "definition_spell" in asked_for:
+        rows["definition_spell"] = definition_spell(
+            *(source[name].to_numpy(dtype=float) for name in RAPE_POLICED)
+        )
+    if spec.sample.without_neighbours:
+        rows["touches"] = rows["county_fips"].isin(_touch_treated(panel, treatment, spec.years[-1]))
     rows = rows.merge(_assignment(treatment), on="county_fips", how="left", validate="many_to_one")
     unplaced = rows["status"].isna()
     rows["excluded_for"] = rows["excluded_for"].mask(unplaced, "county unknown to the definition")
@@ -343,6 +483,42 @@ def _rows(panel: Panel, spec: Spec, treatment: Treatment) -> pd.DataFrame:
     first = rows.loc[rows["year"].eq(spec.years[0])].set_index("county_fips")["population"]
     rows["population_baseline"] = rows["county_fips"].map(first).astype(float)
     return rows.sort_values(["county_fips", "year"], kind="stable").reset_index(drop=True)
+
+
+def _require_columns(source: pd.DataFrame, wanted: Iterable[str]) -> None:
+    absent = sorted(set(wanted) - set(source.columns))
+    if absent:
+        raise TableError(
+            f"the panel lacks {', '.join(absent)}", "the columns of its codebook entry", "data/codebook.toml"
+        )
+
+
+def _asked_columns(spec: Spec) -> tuple[str, ...]:
+    """Columns of a design beyond those every estimator reads."""
+    asked = (
+        ("exposure", spec.estimator.exposure == "policed"),
+        ("definition_spell", spec.estimator.effects == "county_definition_year"),
+    )
+    return tuple(name for name, wanted in asked if wanted)
+
+
+def _touch_treated(panel: Panel, treatment: Treatment, last: int) -> list[str]:
+    """Counties that touch a treated one: in a panel one whose adoption begins by the last year of the sample."""
+    table = treatment.table
+    if treatment.kind == "panel":
+        table = table[first_affected(table).le(last).fillna(False)]
+    return sorted(adopters_touched(table, panel.geography.neighbours)["county_fips"].unique())
+
+
+def _of_states(panel: Panel, spec: Spec) -> Panel:
+    """The panel with its counties added up to states; neighbours and places are of counties, and stay behind."""
+    measure, controls = load_codebook().measures[spec.outcome.measure], spec.controls.policies
+    return with_fields(
+        panel,
+        table=add_up_to_states(panel.table, measure, controls),
+        constant=add_up_to_states(panel.constant, measure, controls),
+        geography=Geography(),
+    )
 
 
 _RATES = frozenset({"rate_100k", "rate_10k", "log_rate"})
@@ -387,7 +563,15 @@ def _restrict(rows: pd.DataFrame, spec: Spec) -> tuple[pd.DataFrame, list[sample
     if panel:
         run(sample.adopts_in_time, last, comparison)
         run(sample.adopts_after_first, first, spec.treatment.anticipation)
+        # In a ring test the adopters it names have settled who is exposed.
+        if spec.treatment.only and spec.treatment.exposed != "neighbours":
+            run(sample.only_adopters, spec.treatment.only)
+    if asked.without_neighbours:
+        run(sample.apart_from_treated)
+    if panel:
         run(sample.outside_transition)
+        if spec.treatment.placebo_shift is not None:
+            run(sample.before_true_adoption)
         run(sample.up_to_last_year)
     run(sample.populous, asked.min_population, first)
     if asked.min_coverage > 0:
@@ -399,6 +583,10 @@ def _restrict(rows: pd.DataFrame, spec: Spec) -> tuple[pd.DataFrame, list[sample
         run(sample.present, list(spec.covariates.names), "covariate missing")
     if spec.controls.policies:
         run(sample.present, list(spec.controls.policies), "control policy missing")
+    if "exposure" in rows:
+        run(sample.policed)
+    if "definition_spell" in rows:
+        run(sample.present, ["definition_spell"], "definition of rape unknown")
     if panel:
         run(sample.balanced, spec.years, asked.balance)
         run(sample.both_sides)
@@ -437,7 +625,8 @@ def _design_table(rows: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     table["treated"] = year >= cohort if spec.design.kind == "panel" else table["adopts"].to_numpy(dtype=bool)
     table["weight"] = _weights(table, spec)
     table["stratum"] = _strata(table, spec)
-    return table[[*BASE_COLUMNS, *spec.covariates.names, *spec.controls.policies]].reset_index(drop=True)
+    columns = [*BASE_COLUMNS, *spec.covariates.names, *spec.controls.policies, *_asked_columns(spec)]
+    return table[columns].reset_index(drop=True)
 
 
 def _weights(table: pd.DataFrame, spec: Spec) -> np.ndarray:
@@ -447,11 +636,9 @@ def _weights(table: pd.DataFrame, spec: Spec) -> np.ndarray:
 
 
 def _strata(table: pd.DataFrame, spec: Spec) -> np.ndarray:
-    return (
-        table["state"].to_numpy(dtype=object)
-        if spec.within == "state"
-        else np.full(len(table), "all", dtype=object)
-    )
+    if spec.within == "none":
+        return np.full(len(table), "all", dtype=object)
+    return table[spec.within].to_numpy(dtype=object)
 
 
 def _counts(table: pd.DataFrame, spec: Spec) -> dict[str, Any]:
@@ -530,14 +717,13 @@ def _assignment(treatment: Treatment) -> pd.DataFrame:
     counties = treatment.table
     cohort = counties["cohort"].astype("Int64")
     start = counties["drop_from_year"].astype("Int64")
-    earliest = pd.concat([cohort, start], axis=1).min(axis=1).astype("Int64")
     return pd.DataFrame(
         {
             "county_fips": counties["county_fips"],
             "status": counties["status"],
             "excluded_for": counties["reason"].where(counties["status"].eq("excluded")),
             "cohort": cohort,
-            "before": (earliest - 1).where(cohort.notna()),
+            "before": first_affected(counties) - 1,
             "drop_from": start,
             "drop_to": counties["drop_to_year"].astype("Int64"),
             "known_to": counties["last_year"].astype("Int64"),

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from analysis.design.keys import Key, by_name, choice, flag, listed, number, one_of, rising, whole, width
+from analysis.design.keys import (
+    Key,
+    by_name,
+    choice,
+    flag,
+    listed,
+    number,
+    one_of,
+    optional,
+    rising,
+    whole,
+    width,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +45,6 @@ class EstimatorRules:
     by_pair: bool = False
 
 
-def _optional(key: Key) -> Key:
-    """Return the key as one that may be left out; what that means stands where it is read."""
-    return replace(key, default=None)
-
-
 _WEIGHTS = choice("population_baseline", "none")
 _BOTH = ("not_yet_treated", "never_treated")
 _GROUPS = ("urban_class", "state", "division")
@@ -51,9 +58,9 @@ DISTANCES = (
     "propensity_score",
 )
 # Left out: the average over treated counties, no trimming, no regression on top.
-_ESTIMAND = _optional(choice("att", "atc", "ate"))
-_TRIM = _optional(choice("optimal_for_estimand", "optimal", "tenth"))
-_REGRESSION = _optional(flag())
+_ESTIMAND = optional(choice("att", "atc", "ate"))
+_TRIM = optional(choice("optimal_for_estimand", "optimal", "tenth"))
+_REGRESSION = optional(flag())
 _CALIPERS = by_name(
     'pairs of a covariate (or "propensity") and a width in standard deviations, [["log_population", 0.5]]',
     width,
@@ -67,6 +74,10 @@ _BINS = (
     "freedman_diaconis",
     *(f"quantiles_{number_of}" for number_of in range(2, 21)),
 )
+_WITHIN = choice("none", "state", "urban_class")
+_TRENDS = optional(choice("none", "county"))
+# Of estimators whose record holds each county's contribution to the error.
+_BY_COUNTY = ("cluster", "spatial")
 _INDEPENDENT = ("abadie_imbens", "abadie_imbens_homoskedastic")
 
 
@@ -93,8 +104,8 @@ def _staggered(
 ) -> EstimatorRules:
     return EstimatorRules(
         kind="panel",
-        keys={**keys, "within": choice("none", "state"), "weights": _WEIGHTS},
-        vcov=("cluster",),
+        keys={**keys, "within": _WITHIN, "weights": _WEIGHTS},
+        vcov=_BY_COUNTY,
         comparisons=comparisons,
         refuses=refuses or {},
     )
@@ -109,7 +120,7 @@ ESTIMATORS: dict[str, EstimatorRules] = {
             "caliper": _CALIPER,
             "calipers": _CALIPERS,
             "exact": _EXACT,
-            "order": _optional(choice("hardest_first", "closest", "data", "largest", "smallest", "random")),
+            "order": optional(choice("hardest_first", "closest", "data", "largest", "smallest", "random")),
             "bias_adjust": flag(),
             **_ON_TOP,
         },
@@ -124,7 +135,7 @@ ESTIMATORS: dict[str, EstimatorRules] = {
             "caliper": _CALIPER,
             "calipers": _CALIPERS,
             "exact": _EXACT,
-            "short": _optional(choice("refuse", "drop")),
+            "short": optional(choice("refuse", "drop")),
             "bias_adjust": flag(),
             **_ON_TOP,
         },
@@ -215,7 +226,7 @@ ESTIMATORS: dict[str, EstimatorRules] = {
                 "covariate_balancing_overidentified",
             ),
             "moments": whole(1, 4, "powers of the covariates that are modelled or balanced, from 1 to 4"),
-            "estimand": _optional(choice("att", "atc", "ate", "ato")),
+            "estimand": optional(choice("att", "atc", "ate", "ato")),
             "trim": _TRIM,
             "regression_adjust": _REGRESSION,
         },
@@ -245,7 +256,7 @@ ESTIMATORS: dict[str, EstimatorRules] = {
                 one_of(("covariates", "outcome_lags", "outcome_trend")),
                 default=...,
             ),
-            "lag_years": _optional(whole(1, 10, "years before adoption that are matched on, from 1 to 10")),
+            "lag_years": optional(whole(1, 10, "years before adoption that are matched on, from 1 to 10")),
             "distance": choice(*DISTANCES[:-1]),
             "neighbours": _NEIGHBOURS,
             "replacement": flag(),
@@ -261,15 +272,18 @@ ESTIMATORS: dict[str, EstimatorRules] = {
     ),
     "two_way": EstimatorRules(
         kind="panel",
-        keys={"effects": choice("county_year", "state_by_year"), "weights": _WEIGHTS},
-        vcov=("cluster", "wild_bootstrap"),
-        comparisons=("not_yet_treated",),
-        refuses={
-            "covariates.names": "covariates fixed in time are absorbed by county effects",
-            "treatment.anticipation": "one coefficient for all years after adoption leaves no year out",
+        keys={
+            "effects": choice(
+                "county_year", "state_by_year", "urban_class_by_year", "county_definition_year"
+            ),
+            "method": optional(choice("post", "event_time")),
+            "weights": _WEIGHTS,
         },
+        vcov=("cluster", "wild_bootstrap", "cr2", "cr3", "subcluster_bootstrap", "randomisation", "spatial"),
+        comparisons=("not_yet_treated",),
+        refuses={"covariates.names": "covariates fixed in time are absorbed by county effects"},
     ),
-    "imputation": _staggered({}, ("not_yet_treated",)),
+    "imputation": _staggered({"trends": _TRENDS}, ("not_yet_treated",)),
     "two_stage": _staggered({}, ("not_yet_treated",)),
     "interaction_weighted": _staggered(
         {},
@@ -277,7 +291,7 @@ ESTIMATORS: dict[str, EstimatorRules] = {
         {"covariates.names": "covariates fixed in time are absorbed by county effects"},
     ),
     "stacked": _staggered(
-        {},
+        {"window": optional(whole(1, 10, "years either side of adoption, from 1 to 10"))},
         _BOTH,
         {
             "covariates.names": "a stack holds no covariates; group_time_att does",
@@ -294,10 +308,11 @@ ESTIMATORS: dict[str, EstimatorRules] = {
         kind="panel",
         keys={
             "method": choice("post", "event_time"),
-            "effects": choice("county_year", "state_by_year"),
+            "effects": choice("county_year", "state_by_year", "urban_class_by_year"),
+            "exposure": optional(choice("population", "policed")),
             "weights": choice("none"),
         },
-        vcov=("cluster",),
+        vcov=_BY_COUNTY,
         comparisons=("not_yet_treated",),
         refuses={"covariates.names": "covariates fixed in time are absorbed by county effects"},
     ),
@@ -305,11 +320,66 @@ ESTIMATORS: dict[str, EstimatorRules] = {
         kind="panel",
         keys={
             "method": choice("doubly_robust", "outcome_regression", "inverse_weighting"),
-            "within": choice("none", "state"),
+            "within": _WITHIN,
+            "weights": _WEIGHTS,
+        },
+        vcov=_BY_COUNTY,
+        comparisons=_BOTH,
+        refuses={},
+    ),
+    "border_pairs": EstimatorRules(
+        kind="panel",
+        keys={
+            "effects": choice("segment_by_year", "pair_by_year"),
+            "method": choice("post", "event_time"),
+            "neighbours": optional(choice("all", "same_state", "other_state")),
             "weights": _WEIGHTS,
         },
         vcov=("cluster",),
         comparisons=_BOTH,
-        refuses={},
+        refuses={"covariates.names": "covariates fixed in time are absorbed by county effects"},
+    ),
+    "synthetic_control": EstimatorRules(
+        kind="panel",
+        keys={"method": choice("simplex", "augmented"), "weights": choice("none")},
+        vcov=("placebo",),
+        comparisons=("never_treated",),
+        refuses={
+            "covariates.names": "weights rest on outcomes before adoption alone",
+            "controls.policies": "a synthetic area holds no time-varying policy constant",
+        },
+    ),
+    "synthetic_did": EstimatorRules(
+        kind="panel",
+        keys={"weights": choice("none")},
+        vcov=("placebo",),
+        comparisons=("never_treated",),
+        refuses={
+            "covariates.names": "weights rest on outcomes before adoption alone",
+            "controls.policies": "a synthetic area holds no time-varying policy constant",
+        },
+    ),
+    "before_after": EstimatorRules(
+        kind="panel",
+        keys={
+            "lag_years": whole(1, 10, "years either side of adoption that are averaged, from 1 to 10"),
+            "weights": _WEIGHTS,
+        },
+        vcov=_BY_COUNTY,
+        comparisons=_BOTH,
+        refuses={
+            "covariates.names": "a county is compared with itself alone",
+            "controls.policies": "a county is compared with itself alone",
+        },
+    ),
+    "two_by_two": EstimatorRules(
+        kind="panel",
+        keys={"within": _WITHIN, "weights": _WEIGHTS},
+        vcov=_BY_COUNTY,
+        comparisons=("never_treated",),
+        refuses={
+            "covariates.names": "four means hold no covariates; group_time_att does",
+            "controls.policies": "four means hold no time-varying policy constant",
+        },
     ),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -39,7 +39,25 @@ VCOV = (
     "abadie_imbens",
     "abadie_imbens_homoskedastic",
     "estimated_score",
+    "cr2",
+    "cr3",
+    "subcluster_bootstrap",
+    "spatial",
+    "placebo",
 )
+BY = (
+    "state",
+    "county",
+    "pair",
+    "pair_and_state",
+    "none",
+    "state_and_year",
+    "county_and_year",
+    "segment",
+    "state_and_segment",
+)
+# Clusters that hold whole states (protocol rule 12).
+BY_STATE = frozenset({"state", "pair_and_state", "state_and_year", "state_and_segment"})
 # Errors that take counties as independently assigned (protocol rule 12).
 INDEPENDENT = frozenset({"abadie_imbens", "abadie_imbens_homoskedastic", "estimated_score"})
 
@@ -120,6 +138,19 @@ class Key:
     def required(self) -> bool:
         """Whether the key must be written."""
         return self.default is ...
+
+    def takes(self, value: Any) -> bool:
+        """Return whether the key takes a value."""
+        try:
+            self.read(value)
+        except Wrong:
+            return False
+        return True
+
+
+def optional(key: Key) -> Key:
+    """Return the key as one that may be left out; what that means stands where it is read."""
+    return replace(key, default=None)
 
 
 def choice(*options: str, default: Any = ...) -> Key:
@@ -222,6 +253,10 @@ def _fips(item: Any) -> str:
     return item
 
 
+def _state_or_fips(item: Any) -> str:
+    return _state(item) if isinstance(item, str) and re.fullmatch("[A-Z]{2}", item) else _fips(item)
+
+
 def _year(item: Any) -> int:
     if not isinstance(item, int) or isinstance(item, bool) or not FIRST_YEAR <= item <= LAST_YEAR:
         raise Wrong(f" holds {item!r}")
@@ -304,6 +339,7 @@ TOP: dict[str, Key] = {
 SECTIONS: dict[str, dict[str, Key]] = {
     "design": {
         "kind": choice("panel", "cross_section", default="panel"),
+        "area": optional(choice("county", "state")),
         "year": whole(FIRST_YEAR, LAST_YEAR, f"a year {_YEAR_WORDS}", default=None),
     },
     "outcome": {
@@ -318,6 +354,11 @@ SECTIONS: dict[str, dict[str, Key]] = {
         "anticipation": whole(0, 5, "a number of years from 0 to 5", default=0),
         "comparison": choice("not_yet_treated", "never_treated"),
         "status_year": whole(FIRST_YEAR, LAST_YEAR, f"a year {_YEAR_WORDS}", default=None),
+        "only": optional(
+            listed('a list of postal codes or quoted FIPS codes, ["CA", "17031"]', _state_or_fips)
+        ),
+        "placebo_shift": whole(1, 5, "a number of years from 1 to 5", default=None),
+        "exposed": optional(choice("adopters", "neighbours")),
     },
     "sample": {
         "years": Key(f"[first, last], both {_YEAR_WORDS}, first before last", _years, None),
@@ -330,6 +371,7 @@ SECTIONS: dict[str, dict[str, Key]] = {
         "drop_states": listed('a list of postal codes, ["CA", "OR"]', _state),
         "drop_counties": listed('FIPS codes as quoted text of five digits, ["06037"]', _fips),
         "urban_classes": listed(f"a list of {', '.join(URBAN_CLASSES)}", one_of(URBAN_CLASSES)),
+        "without_neighbours": optional(flag()),
     },
     "covariates": {
         "names": listed("a list of covariates of data/codebook.toml", str),
@@ -341,10 +383,13 @@ SECTIONS: dict[str, dict[str, Key]] = {
     "estimator": {},
     "inference": {
         "vcov": choice(*VCOV),
-        "by": choice("state", "county", "pair", "pair_and_state", "none"),
+        "by": choice(*BY),
         "level": number(0.5, 1.0, "a share between 0.5 and 1, such as 0.95", open_ends=True),
         "draws": whole(0, 1_000_000, "a whole number of draws, 0 for none"),
         "seed": whole(0, 2**32 - 1, "a whole number from 0"),
+        "assignment": optional(choice("counties_within_states", "whole_states")),
+        "cutoff_km": number(1.0, 5_000.0, "a distance in km, such as 200", default=None),
+        "kernel": optional(choice("bartlett", "uniform")),
     },
 }
 OPTIONAL_SECTIONS = frozenset({"design", "covariates", "controls"})
@@ -360,4 +405,5 @@ UNORDERED = (
     ("estimator", "exact"),
     ("estimator", "fine"),
     ("estimator", "match_on"),
+    ("treatment", "only"),
 )

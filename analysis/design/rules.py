@@ -23,6 +23,14 @@ from analysis.design.keys import (
 )
 from analysis.design.treatment import carries, definition_of
 
+# Errors without clusters, and why.
+NO_CLUSTERS = {
+    **dict.fromkeys(INDEPENDENT, "that error takes counties as independent"),
+    "spatial": "errors are correlated over distance, not within clusters",
+    "placebo": "the policy is given to each comparison area in turn",
+}
+# Of one coefficient at a time.
+ONE_COEFFICIENT = frozenset({"wild_bootstrap", "subcluster_bootstrap", "randomisation"})
 # Vintages whose tables print no ages 15-24.
 LATER_AGES = ("2009_2015", "2009_2018")
 
@@ -39,6 +47,7 @@ def check(spec: Spec) -> None:
     """
     _check_kind(spec)
     _check_status_year(spec)
+    _check_panel_keys(spec)
     _check_outcome(spec)
     _check_sample(spec)
     _check_covariates(spec)
@@ -87,6 +96,43 @@ def _check_status_year(spec: Spec) -> None:
             "a later year: the status a county was to have, for an outcome before it",
             spec.where,
         )
+
+
+def _check_panel_keys(spec: Spec) -> None:
+    """Refuse keys of dated panels elsewhere, and those that do not go together."""
+    panel = spec.design.kind == "panel"
+    for key in ("treatment.placebo_shift", "treatment.exposed", "treatment.only", "design.area"):
+        section, part = key.split(".")
+        value = getattr(getattr(spec, section), part)
+        if value and not panel:
+            raise ProtocolError(
+                f"rule 11: {key} = {toml(plain_value(value))} in a cross-section, which has no years before adoption",
+                "a panel, or the key left out",
+                spec.where,
+            )
+    neighbours = spec.treatment.exposed == "neighbours"
+    if neighbours and spec.sample.without_neighbours:
+        raise SpecError(
+            'treatment.exposed = "neighbours" and sample.without_neighbours = true, which leaves them out',
+            "one of the two",
+            spec.where,
+        )
+    if spec.design.area != "state":
+        return
+    if spec.treatment.definition != "state_law":
+        raise ProtocolError(
+            f'rule 6: design.area = "state" under {spec.treatment.definition}: a county\'s policy does not treat its state',
+            'treatment.definition = "state_law"',
+            spec.where,
+        )
+    for found, wanted in (
+        (spec.within != "none" and f"a comparison within {spec.within}", "no strata"),
+        (spec.covariates.names and "covariates.names", "[]"),
+        (neighbours and 'treatment.exposed = "neighbours"', '"adopters"'),
+        (spec.sample.without_neighbours and "sample.without_neighbours = true", "false"),
+    ):
+        if found:
+            raise ProtocolError(f'rule 11: design.area = "state" cannot honour {found}', wanted, spec.where)
 
 
 def _check_outcome(spec: Spec) -> None:
@@ -198,12 +244,29 @@ def _check_estimator(spec: Spec) -> None:
 
 
 def _check_match(spec: Spec) -> None:
-    """Refuse keys of a matched comparison that do not go together."""
+    """Refuse keys of an estimator that do not go together."""
     asked, where = spec.estimator, spec.where
     if asked.name == "matched_did":
         _check_matched_did(spec)
     if asked.method == "poisson" or asked.name == "poisson":
         _check_counts(spec)
+    if asked.name == "two_way" and asked.method != "event_time" and spec.treatment.anticipation:
+        raise ProtocolError(
+            f"rule 11: two_way cannot honour treatment.anticipation = {spec.treatment.anticipation}: "
+            "one coefficient for all years after adoption leaves no year out",
+            '0, or method = "event_time"',
+            where,
+        )
+    if asked.effects == "county_definition_year" and spec.outcome.measure not in (*HOLDS_RAPE, "rape"):
+        raise ProtocolError(
+            f'rule 11: effects = "county_definition_year" for {spec.outcome.measure}, which holds no rape',
+            f"one of {', '.join(sorted((*HOLDS_RAPE, 'rape')))}",
+            where,
+        )
+    if asked.trends == "county" and asked.within not in (None, "none"):
+        raise ProtocolError(
+            f'rule 11: estimator.trends = "county" with within = "{asked.within}"', '"none"', where
+        )
     if spec.design.kind != "cross_section":
         return
     for key, pairs in (("calipers", asked.calipers), ("cut_points", asked.cut_points)):
@@ -291,25 +354,25 @@ def _check_inference(spec: Spec) -> None:
             " or ".join(f'"{v}"' for v in rules.vcov),
             spec.where,
         )
-    if (vcov in INDEPENDENT) != (by == "none"):
+    if (vcov in NO_CLUSTERS) != (by == "none"):
         raise SpecError(
             f'inference.by = "{by}" with vcov = "{vcov}"',
-            '"none": that error takes counties as independent'
-            if vcov in INDEPENDENT
-            else '"state" or "county"',
+            f'"none": {NO_CLUSTERS[vcov]}' if vcov in NO_CLUSTERS else '"state" or "county"',
             spec.where,
         )
+    _check_panel_errors(spec)
     if by in ("pair", "pair_and_state"):
         _check_pairs(spec, rules)
-    if vcov in ("bootstrap", "randomisation") and by != "state":
+    if vcov in ("bootstrap", "randomisation", "subcluster_bootstrap") and by != "state":
         raise SpecError(f'inference.by = "{by}" with vcov = "{vcov}"', '"state"', spec.where)
-    if vcov == "wild_bootstrap" and by == "county" and spec.within == "state":
+    if vcov == "wild_bootstrap" and by == "county" and spec.within != "none":
         raise SpecError(
-            'inference.by = "county" with a wild bootstrap under state-by-year effects, which cross counties',
+            f'inference.by = "county" with a wild bootstrap under {spec.within}-by-year effects, which cross counties',
             '"state"',
             spec.where,
         )
-    if vcov in ("wild_bootstrap", "bootstrap", "randomisation") and inference.draws < 99:
+    drawn = ("wild_bootstrap", "bootstrap", "randomisation", "subcluster_bootstrap")
+    if vcov in drawn and inference.draws < 99:
         raise SpecError(
             f'inference.draws = {inference.draws} with vcov = "{vcov}"', "at least 99 draws", spec.where
         )
@@ -319,6 +382,50 @@ def _check_inference(spec: Spec) -> None:
         )
     if vcov in INDEPENDENT:
         _check_closed_form(spec)
+
+
+def _check_panel_errors(spec: Spec) -> None:
+    """Refuse clusters and keys of ``[inference]`` that belong to other errors."""
+    asked, name, where = spec.inference, spec.estimator.name, spec.where
+    if asked.by in ("state_and_year", "county_and_year") and (name != "two_way" or asked.vcov != "cluster"):
+        raise ProtocolError(
+            f'rule 11: {name} with vcov = "{asked.vcov}" cannot honour inference.by = "{asked.by}"',
+            'two_way with vcov = "cluster", whose scores are known by year; or "state"',
+            where,
+        )
+    of_segments = ("state", "segment", "state_and_segment")
+    if asked.by in of_segments[1:] and name != "border_pairs":
+        raise ProtocolError(
+            f'rule 11: {name} cannot honour inference.by = "{asked.by}": it has no borders', '"state"', where
+        )
+    if name == "border_pairs" and asked.by not in of_segments:
+        raise ProtocolError(
+            f'rule 15: inference.by = "{asked.by}" for border_pairs, whose counties repeat along a border',
+            " or ".join(f'"{by}"' for by in of_segments),
+            where,
+        )
+    if name == "two_way" and spec.estimator.method == "event_time" and asked.vcov in ONE_COEFFICIENT:
+        raise ProtocolError(
+            f'rule 11: vcov = "{asked.vcov}" tests one coefficient, not event times',
+            'method = "post", or vcov = "cluster"',
+            where,
+        )
+    for key, of in (("cutoff_km", "spatial"), ("kernel", "spatial"), ("assignment", "randomisation")):
+        given, wanted = getattr(asked, key) is not None, asked.vcov == of and spec.design.kind == "panel"
+        if given != wanted:
+            raise SpecError(
+                f"inference.{key} is missing" if wanted else f'inference.{key} with vcov = "{asked.vcov}"',
+                SECTIONS["inference"][key].wanted if wanted else f'a panel with vcov = "{of}"',
+                where,
+            )
+    if asked.assignment == "counties_within_states" and spec.treatment.definition == "state_law":
+        raise ProtocolError(
+            'rule 12: assignment = "counties_within_states" under state_law, which treats whole states',
+            '"whole_states"',
+            where,
+        )
+    if asked.vcov == "placebo" and asked.draws:
+        raise SpecError(f'inference.draws = {asked.draws} with vcov = "placebo", every donor', "0", where)
 
 
 def _check_pairs(spec: Spec, rules: EstimatorRules) -> None:
@@ -438,6 +545,18 @@ def notes(spec: Spec) -> Iterator[str]:
             "its effect is that of part of a year"
         )
     yield from _definition_notes(spec)
+    if spec.treatment.placebo_shift is not None:
+        yield (
+            f"placebo: adoption is moved {spec.treatment.placebo_shift} years back and later years are dropped; "
+            "an effect here is none of the policy"
+        )
+    if spec.treatment.exposed == "neighbours":
+        yield (
+            "ring test: counties that touch an adopter stand for it, adopters are left out; "
+            "an effect here is spillover, or a difference between border and other counties"
+        )
+    if spec.estimator.name == "border_pairs":
+        yield "rule 15: along a border the estimate is the effect plus what moved across it; read it beside the ring test"
     named = load_codebook().measures[measure]
     if named.kind == "direct" and named.note:
         yield f"{named.label}: {named.note.rstrip('.')}"
@@ -458,7 +577,16 @@ def notes(spec: Spec) -> Iterator[str]:
             "rule 12: errors clustered by matched pair are valid if pairs are independent of each other; "
             "they carry no verdict"
         )
-    elif spec.inference.by == "county":
+    elif spec.inference.vcov == "spatial":
+        yield (
+            f"rule 12: errors correlated within {spec.inference.cutoff_km:g} km ({spec.inference.kernel} kernel) miss what a "
+            "state's counties share beyond that; they carry no verdict"
+        )
+    elif spec.inference.vcov == "placebo":
+        yield "placebo p-values take the treated area as one drawn from the donors at random"
+    elif spec.inference.by == "segment":
+        yield "rule 15: errors clustered by border segment alone carry no verdict"
+    elif spec.inference.by in ("county", "county_and_year"):
         yield "rule 12: policies cluster in states; errors clustered by county carry no verdict"
 
 

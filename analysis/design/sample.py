@@ -124,6 +124,72 @@ def not_excluded(table: pd.DataFrame, reason: str) -> Kept:
     return keep(table, table["excluded_for"].ne(reason).fillna(True), f"definition: {reason}")
 
 
+def in_areas(table: pd.DataFrame, areas: Collection[str]) -> np.ndarray:
+    """Return which rows lie in one of the named states and counties.
+
+    Args:
+        table: rows of treated counties: ``county_fips, state``.
+        areas: postal codes and county codes of ``treatment.only``.
+
+    Returns:
+        (n,) flags.
+
+    Raises:
+        SampleError: an area none of the rows lies in.
+
+    Example:
+        >>> rows = pd.DataFrame({"county_fips": ["17031", "06037"], "state": ["IL", "CA"]})
+        >>> in_areas(rows, ["CA"]).tolist()
+        [False, True]
+    """
+    absent = sorted(set(areas) - set(table["county_fips"]) - set(table["state"]))
+    if absent:
+        raise SampleError(
+            f"treatment.only holds {', '.join(absent)}, where no county of this sample is treated",
+            "states and counties with a treated one",
+            "treatment.only",
+        )
+    return (table["county_fips"].isin(list(areas)) | table["state"].isin(list(areas))).to_numpy(dtype=bool)
+
+
+def only_adopters(table: pd.DataFrame, areas: Collection[str]) -> Kept:
+    """Drop treated counties outside the named states and counties; comparison counties stay.
+
+    Args:
+        table: rows in which `adopts_in_time` has settled who is treated.
+        areas: postal codes and county codes.
+
+    Raises:
+        SampleError: an area without a treated county.
+    """
+    adopts = table["adopts"].to_numpy(dtype=bool)
+    kept = ~adopts
+    kept[adopts] = in_areas(table[adopts], areas)
+    return keep(table, kept, f"treated outside {', '.join(sorted(areas))}")
+
+
+def apart_from_treated(table: pd.DataFrame) -> Kept:
+    """Drop comparison counties that touch a treated one.
+
+    Args:
+        table: has ``touches``: whether the county touches one whose adoption begins by the sample's last year.
+    """
+    adopts = table["adopts"].to_numpy(dtype=bool)
+    return keep(
+        table, adopts | ~table["touches"].to_numpy(dtype=bool), "comparison that touches a treated county"
+    )
+
+
+def before_true_adoption(table: pd.DataFrame) -> Kept:
+    """Drop the years of a placebo's treated counties from their true adoption on.
+
+    Args:
+        table: has ``known_to``, the last year before the true adoption.
+    """
+    after = table["year"].gt(table["known_to"]).fillna(False).to_numpy(dtype=bool)
+    return keep(table, ~(after & table["adopts"].to_numpy(dtype=bool)), "placebo: from the true adoption on")
+
+
 def adopts_in_time(table: pd.DataFrame, last: int, comparison: str) -> Kept:
     """Settle counties whose first treated year comes after the sample's last.
 
@@ -202,6 +268,15 @@ def covered(table: pd.DataFrame, column: str, minimum: float) -> Kept:
         minimum: share in (0, 1].
     """
     return keep(table, table[column].ge(minimum).fillna(False), f"coverage below {minimum:g}")
+
+
+def policed(table: pd.DataFrame) -> Kept:
+    """Keep county-years in which a reporting agency polices somebody.
+
+    Args:
+        table: has ``exposure``: people policed by the agencies that report the measure.
+    """
+    return keep(table, table["exposure"].gt(0).fillna(False), "nobody policed by an agency that reports")
 
 
 def present(table: pd.DataFrame, columns: Sequence[str], rule: str) -> Kept:

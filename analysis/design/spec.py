@@ -25,6 +25,7 @@ from analysis.base.paths import Paths
 from analysis.base.provenance import digest_of, sha256_of
 from analysis.design.estimators import ESTIMATORS
 from analysis.design.keys import (
+    BY_STATE,
     INDEPENDENT,
     OPTIONAL_SECTIONS,
     SECTIONS,
@@ -48,10 +49,12 @@ from analysis.design.treatment import is_descriptive
 
 @dataclass(frozen=True, slots=True)
 class DesignSection:
-    """``[design]``: ``kind`` panel or cross_section; ``year`` of a cross-section, None for a panel."""
+    """``[design]``: ``kind`` panel or cross_section; ``year`` of a cross-section, None for a panel; ``area`` state where
+    counties are added up to their states, None or county otherwise."""
 
     kind: str
     year: int | None
+    area: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,9 @@ class OutcomeSection:
 @dataclass(frozen=True, slots=True)
 class TreatmentSection:
     """``[treatment]``: whose policy counts, from when, and against whom; ``status_year``, of a cross-section alone, the
-    year whose status counts where it is not the outcome's."""
+    year whose status counts where it is not the outcome's; ``only`` the treated states or counties that stay;
+    ``placebo_shift`` years by which adoption is moved back, years from the true one on being dropped; ``exposed``
+    neighbours where untreated neighbours of adopters stand for them."""
 
     definition: str
     onset: str
@@ -75,11 +80,15 @@ class TreatmentSection:
     anticipation: int
     comparison: str
     status_year: int | None = None
+    only: tuple[str, ...] | None = None
+    placebo_shift: int | None = None
+    exposed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SampleSection:
-    """``[sample]``: years and counties; ``years``, ``balance`` and ``drop_years`` belong to panels alone."""
+    """``[sample]``: years and counties; ``years``, ``balance`` and ``drop_years`` belong to panels alone;
+    ``without_neighbours`` leaves out comparison counties that touch a treated one."""
 
     years: tuple[int, int] | None
     drop_years: tuple[int, ...]
@@ -91,6 +100,7 @@ class SampleSection:
     drop_states: tuple[str, ...]
     drop_counties: tuple[str, ...]
     urban_classes: tuple[str, ...]
+    without_neighbours: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,18 +152,24 @@ class EstimatorSection:
     moments: int | None = None
     match_on: tuple[str, ...] | None = None
     lag_years: int | None = None
+    trends: str | None = None
+    window: int | None = None
+    exposure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class InferenceSection:
-    """``[inference]``: variance, cluster level, confidence level, bootstrap draws, seed; every key
-    required."""
+    """``[inference]``: variance, cluster level, confidence level, bootstrap draws, seed, all required; ``assignment`` of
+    a randomisation test, ``cutoff_km`` and ``kernel`` of spatial errors."""
 
     vcov: str
     by: str
     level: float
     draws: int
     seed: int
+    assignment: str | None = None
+    cutoff_km: float | None = None
+    kernel: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,19 +280,19 @@ class Spec:
 
     @property
     def within(self) -> str:
-        """``state`` where counties are compared within their state, else ``none``."""
+        """``state`` or ``urban_class`` where counties are compared within theirs, else ``none``."""
         estimator = self.estimator
         by_state = estimator.within == "state" or estimator.effects == "state_by_year"
-        return "state" if by_state or "state" in (estimator.exact or ()) else "none"
+        if by_state or "state" in (estimator.exact or ()):
+            return "state"
+        by_class = estimator.within == "urban_class" or estimator.effects == "urban_class_by_year"
+        return "urban_class" if by_class else "none"
 
     @property
     def carries_verdict(self) -> bool:
         """Whether the inference may carry a verdict: state-level only (protocol rule 12), never a list of
         2025."""
-        by_state = self.inference.vcov not in INDEPENDENT and self.inference.by in (
-            "state",
-            "pair_and_state",
-        )
+        by_state = self.inference.vcov not in INDEPENDENT and self.inference.by in BY_STATE
         return by_state and not is_descriptive(self.treatment.definition)
 
     @property
@@ -287,7 +303,7 @@ class Spec:
     def replace(self, changes: Mapping[str, Any]) -> Spec:
         """Return the spec with some keys changed, checked again in full.
 
-        With a new ``estimator.name`` the keys of ``[estimator]`` that it does not take are let go, and those
+        With a new ``estimator.name`` the keys and values of ``[estimator]`` that it does not take are let go, and those
         it needs must be among the changes.
 
         Args:
@@ -611,8 +627,10 @@ def _variant(
 def _apply(values: dict[str, Any], changes: Mapping[str, Any], where: str) -> None:
     name = changes.get("estimator.name")
     if isinstance(name, str) and name in ESTIMATORS:
-        keep = {"name", *ESTIMATORS[name].keys}
-        values["estimator"] = {k: v for k, v in values["estimator"].items() if k in keep}
+        rules = {"name": choice(*ESTIMATORS)} | dict(ESTIMATORS[name].keys)
+        values["estimator"] = {
+            k: v for k, v in values["estimator"].items() if k in rules and rules[k].takes(v)
+        }
     for key, value in changes.items():
         if key in TOP:
             values[key] = value

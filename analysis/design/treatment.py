@@ -14,6 +14,8 @@ Decisions that the definitions share:
   ``drop_from_year`` to ``drop_to_year``. The transition year lies in that range.
 - **End.** A repeal, or a state law that requires cooperation, ends a policy: ``last_year`` is the last year
   whose rows count. A county whose policy ends before its first treated year is excluded.
+- **Activation.** Secure Communities is read from the panel's own column, the share of a year's months in which it
+  was active: the cohort is the first year active throughout, the transition year the one active in part.
 - **Levels.** A city's policy does not bind the county jail: cities treat no county (cities whose government
   is the county's come as level county). A state's law treats all its counties, under ``state_law`` and in a
   user's csv.
@@ -22,17 +24,18 @@ Decisions that the definitions share:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
-from analysis.base.errors import ProtocolError, SpecError, TableError, nearest
+from analysis.base.errors import ProtocolError, SampleError, SpecError, TableError, nearest
 from analysis.base.fips import NEW_YORK_CITY, NEW_YORK_COUNTIES
 from analysis.base.policy_dates import EARLIEST_YEAR, LATEST_YEAR, read_user_policies
 from analysis.base.records import Panel
+from analysis.design.sample import in_areas
 
 # Their sheriffs or jails moved together, on paper or in practice, and not every county is on record (rule 6,
 # D2).
@@ -45,6 +48,9 @@ COMPARISON_MOST_DECLINES = 4
 # Chosen by the size of declines alone: about a third of what D3 counties show in 2014 (1.4 per 10,000).
 DECLINES_PER_10K = 0.5
 DECLINES_UNTIL = 2015
+# The last year in which Secure Communities was active throughout; the programme ended in November 2014.
+ACTIVATION_UNTIL = 2013
+ACTIVATION = "secure_communities"
 
 DESIGNS = ("cross_section", "between", "within")
 TABLE_COLUMNS = (
@@ -62,7 +68,7 @@ class Definition:
         name: as in ``treatment.definition``.
         label: in words, for figures and tables.
         source: which policy tables it rests on.
-        kind: how it is built: ``policy``, ``declines``, ``state``, ``list`` or ``user``.
+        kind: how it is built: ``policy``, ``declines``, ``state``, ``activation``, ``list`` or ``user``.
         description: one sentence.
         dated: what dates it.
         designs: ``cross_section``, ``between``, ``within`` to ``yes``, ``descriptive`` or the reason of a
@@ -72,6 +78,8 @@ class Definition:
         share: smallest share of resolved detainers declined, for declines.
         per_10k: smallest number of declines per 10,000 residents, for declines.
         outcomes_until: last year of outcomes, or None.
+        why_until: why outcomes end there.
+        no_never: why no county is never treated, or "" where some are.
         note: what every estimate under it must say.
     """
 
@@ -87,6 +95,8 @@ class Definition:
     share: float = 0.0
     per_10k: float = 0.0
     outcomes_until: int | None = None
+    why_until: str = ""
+    no_never: str = ""
     note: str = ""
 
 
@@ -133,6 +143,8 @@ class _Sectioned(Protocol):
     @property
     def treatment(self) -> object: ...
     @property
+    def sample(self) -> object: ...
+    @property
     def design(self) -> object: ...
     @property
     def definition_path(self) -> Path | None: ...
@@ -152,6 +164,17 @@ _D2_NOTE = (
 _D3_NOTE = (
     "recorded declines rise with arrests and county size, and end on 19 July 2015; a later 'never' is unknown"
 )
+_D3_UNTIL = "the detainer records end on 19 July 2015, and a later 'never' is unknown"
+_E1_NOTE = (
+    "Secure Communities increased cooperation, so that its sign is expected opposite to that of a limit; it was "
+    "switched on first where many Hispanic residents live and along the border (rule 9), and everywhere by January 2013"
+)
+_E1_UNTIL = "no county is left to compare with from 2013, and the programme ended in November 2014"
+_E1_NO_NEVER = "every county was active by January 2013, so that none is never treated"
+_SINGLE_YEAR = (
+    "activation spread over the counties within five years in an order set by their residents: one year compares "
+    "early with late ones"
+)
 _D5_NOTE = "descriptive, post-outcome: the list was drawn up in 2025, after every outcome"
 
 
@@ -169,7 +192,7 @@ def _declines(
 ) -> Definition:
     return Definition(
         name, label, "D3", "declines", description, "first year at the threshold", _EVERYWHERE,
-        share=share, per_10k=per_10k, outcomes_until=DECLINES_UNTIL, note=_D3_NOTE,
+        share=share, per_10k=per_10k, outcomes_until=DECLINES_UNTIL, why_until=_D3_UNTIL, note=_D3_NOTE,
     )  # fmt: skip
 
 
@@ -221,6 +244,13 @@ DEFINITIONS: Mapping[str, Definition] = {
             "dhs_2025", "Homeland Security list, May 2025", "D5", "The county is on the list of 29 May 2025."
         ),
         _list("doj_2025", "Justice list, August 2025", "D6", "The county is on the list of 5 August 2025."),
+        Definition(
+            ACTIVATION, "Secure Communities, activation", "E1", "activation",
+            "Fingerprints of everyone booked into the county's jail go to the immigration authorities.",
+            "month of activation",
+            {"cross_section": _SINGLE_YEAR, "between": "yes", "within": "yes"},
+            outcomes_until=ACTIVATION_UNTIL, why_until=_E1_UNTIL, no_never=_E1_NO_NEVER, note=_E1_NOTE,
+        ),
     )
 }  # fmt: skip
 
@@ -266,13 +296,14 @@ def is_descriptive(name: str) -> bool:
     return "descriptive" in definition_of(name).designs.values()
 
 
-def carries(name: str, kind: str, within: str) -> Carried:
+def carries(name: str, kind: str, within: str, comparison: str | None = None) -> Carried:
     """Return whether a definition can carry a design (protocol rule 6).
 
     Args:
         name: the definition, or the path of a csv.
         kind: ``panel`` or ``cross_section``.
         within: ``state`` where counties are compared within their state, else ``none``.
+        comparison: ``never_treated`` or ``not_yet_treated``; None where it is not settled.
 
     Raises:
         SpecError: an unknown definition.
@@ -280,6 +311,8 @@ def carries(name: str, kind: str, within: str) -> Carried:
     Example:
         >>> carries("policy_any", "panel", "state").allowed, carries("state_law", "panel", "state").allowed
         (True, False)
+        >>> carries("secure_communities", "panel", "none", "never_treated").wanted
+        'comparison = "not_yet_treated"'
     """
     definition = definition_of(name)
     # A law that treats a whole state leaves nothing to compare within it, in a cross-section as in a panel.
@@ -289,6 +322,9 @@ def carries(name: str, kind: str, within: str) -> Carried:
     else:
         design = "within" if within == "state" else "between"
     answer = definition.designs[design]
+    if definition.no_never and comparison == "never_treated":
+        reason = f"{name} cannot be compared with the never treated: {definition.no_never}"
+        return Carried(False, reason, 'comparison = "not_yet_treated"')
     if answer in ("yes", "descriptive"):
         return Carried(True, note=definition.note)
     able = [
@@ -305,11 +341,13 @@ _DESIGN_WORDS = {
 }
 
 
-def require_carries(name: str, kind: str, within: str, last_year: int | None = None) -> None:
+def require_carries(
+    name: str, kind: str, within: str, last_year: int | None = None, comparison: str | None = None
+) -> None:
     """Refuse a design that a definition cannot carry, naming the rule and the reason.
 
     Args:
-        name, kind, within: as in `carries`.
+        name, kind, within, comparison: as in `carries`.
         last_year: last year of outcomes; recorded declines carry outcomes to 2015.
 
     Raises:
@@ -321,14 +359,14 @@ def require_carries(name: str, kind: str, within: str, last_year: int | None = N
         ...
         analysis.base.errors.ProtocolError: rule 6: doj_2025 cannot carry a panel that compares between ...
     """
-    answer = carries(name, kind, within)
+    answer = carries(name, kind, within, comparison)
     if not answer.allowed:
         raise ProtocolError(f"rule 6: {answer.reason}", answer.wanted, "treatment.definition")
-    until = definition_of(name).outcomes_until
+    chosen = definition_of(name)
+    until = chosen.outcomes_until
     if until is not None and last_year is not None and last_year > until:
         raise ProtocolError(
-            f"rule 6: {name} with outcomes to {last_year}: the records end on 19 July 2015, "
-            "and a later 'never' is unknown",
+            f"rule 6: {name} with outcomes to {last_year}: {chosen.why_until}",
             f"outcomes to {until}",
             "sample.years",
         )
@@ -359,7 +397,9 @@ def definitions_table() -> pd.DataFrame:
         }
         until["within"] = until["between"]
         if d.outcomes_until:
-            answers = {name: word + until[name] for name, word in answers.items()}
+            answers = {
+                name: word if word == "refused" else word + until[name] for name, word in answers.items()
+            }
         why = "; ".join(dict.fromkeys([*refusals, d.note]))
         rows.append(
             {
@@ -410,8 +450,11 @@ def assign_treatment(panel: Panel, spec: _Sectioned) -> Treatment:
     """Return who is treated in a panel under a spec; see `make_treatment`.
 
     Args:
-        panel: the panel; its ``policies`` and ``declines`` are read.
-        spec: its sections ``treatment`` and ``design``, and the path of a user's csv.
+        panel: the panel; its ``policies`` and ``declines`` are read, and its neighbours for a ring test.
+        spec: its sections ``treatment``, ``sample`` (areas by name) and ``design``, and the path of a user's csv.
+
+    Raises:
+        SampleError: a ring test on a panel without neighbours, or ``treatment.only`` holds what treats nobody.
 
     Example:
         >>> treatment = assign_treatment(panel, load_spec("main"))  # doctest: +SKIP
@@ -420,7 +463,7 @@ def assign_treatment(panel: Panel, spec: _Sectioned) -> Treatment:
     policies = panel.policies
     if path is not None:
         policies = with_user_dates(policies, path, panel.table["county_fips"].unique())
-    return make_treatment(
+    treatment = make_treatment(
         panel.table,
         policies,
         panel.declines,
@@ -431,6 +474,20 @@ def assign_treatment(panel: Panel, spec: _Sectioned) -> Treatment:
         kind=spec.design.kind,  # type: ignore[attr-defined]
         year=asked.status_year or spec.design.year,  # type: ignore[attr-defined]
     )
+    if asked.exposed == "neighbours":  # type: ignore[attr-defined]
+        named = spec.sample
+        left_out = {*named.drop_states, *named.drop_counties}  # type: ignore[attr-defined]
+        if named.keep_states:  # type: ignore[attr-defined]
+            left_out |= set(panel.table["state"]) - set(named.keep_states)  # type: ignore[attr-defined]
+        treatment = expose_neighbours(
+            treatment,
+            panel.geography.neighbours,
+            asked.only,  # type: ignore[attr-defined]
+            left_out,
+        )
+    if asked.placebo_shift is not None:  # type: ignore[attr-defined]
+        treatment = shift_back(treatment, asked.placebo_shift, asked.anticipation)  # type: ignore[attr-defined]
+    return treatment
 
 
 def with_user_dates(policies: pd.DataFrame, path: Path, known: Collection[str]) -> pd.DataFrame:
@@ -546,8 +603,8 @@ def _check_options(definition: Definition, options: _Options) -> None:
             )
     if options.kind == "cross_section" and options.year is None:
         raise SpecError("a cross-section without design.year", "a year", "design.year")
-    if definition.kind == "list":
-        require_carries(definition.name, options.kind, "none")
+    if definition.kind in ("list", "activation"):
+        require_carries(definition.name, options.kind, "none", comparison=options.comparison)
 
 
 def _counties(panel_table: pd.DataFrame) -> pd.DataFrame:
@@ -811,9 +868,49 @@ def _list_rows(
     return rows
 
 
+def _activation_rows(
+    definition: Definition, counties: pd.DataFrame, events: pd.DataFrame, declines: pd.DataFrame,
+    panel_table: pd.DataFrame, options: _Options,
+) -> dict[str, _Row]:  # fmt: skip
+    if ACTIVATION not in panel_table:
+        raise TableError(
+            f"the panel lacks {ACTIVATION}", "the share of each year's months in which it was active"
+        )
+    shares = panel_table[["county_fips", "year", ACTIVATION]].sort_values(["county_fips", "year"])
+    active = {
+        str(fips): dict(zip(part["year"], part[ACTIVATION], strict=True))
+        for fips, part in shares.dropna().groupby("county_fips")
+    }
+    return {fips: _activated(active.get(fips), definition, options) for fips in counties["county_fips"]}
+
+
+def _activated(share: Mapping[int, float] | None, definition: Definition, options: _Options) -> _Row:
+    """When a county was activated, by the share of each year's months in which it was active."""
+    if share is None:
+        return _Row("excluded", "no record of its activation")
+    year = next((int(year) for year, part in share.items() if part > 0), None)
+    if year is None:
+        return _Row("comparison", "not activated in the years of the panel")
+    # Areas of several counties hold a weighted mean of their shares, which may miss one by rounding.
+    whole = next((int(year) for year, part in share.items() if part > 1 - _ROUNDING), None)
+    month = 13 - round(12 * float(share[year]))
+    row = _Row(
+        "treated", definition.description, f"{year}-{month:02d}", year, last_year=definition.outcomes_until,
+        level="county", verified=True,
+    )  # fmt: skip
+    if options.onset == "adoption_year":
+        return replace(row, cohort=year)
+    if whole is None:
+        return _excluded(row, "never active for a whole year")
+    if whole == year:
+        return replace(row, cohort=year)
+    return replace(row, cohort=whole, transition_year=year, drop_from_year=year, drop_to_year=whole - 1)
+
+
+_ROUNDING = 1e-9
 _BUILDERS = {
     "policy": _policy_rows, "state": _state_rows, "user": _user_rows, "declines": _declines_rows,
-    "list": _list_rows,
+    "list": _list_rows, "activation": _activation_rows,
 }  # fmt: skip
 
 
@@ -899,8 +996,170 @@ def _notes(
                 "and no documented limit"
             )
     ended = int((treated & table["last_year"].lt(last_panel_year).fillna(False)).sum())
-    if ended and definition.kind != "declines":
+    if ended and definition.outcomes_until is None:
         yield f"rows of {ended} treated counties end with a repeal or a law that requires cooperation"
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Neighbours and placebos
+# ------------------------------------------------------------------------------------------------------------
+
+
+def adopters_touched(table: pd.DataFrame, neighbours: pd.DataFrame) -> pd.DataFrame:
+    """Return which adopters each county touches, wherever the sample may leave them out.
+
+    Args:
+        table: ``county_fips, status`` of a `Treatment`.
+        neighbours: ``county_fips, neighbour_fips``, each pair both ways.
+
+    Returns:
+        ``county_fips, adopter``: one row a county and adopter that touch.
+
+    Raises:
+        SampleError: the panel carries no neighbours.
+
+    Example:
+        >>> table = pd.DataFrame({"county_fips": ["55001", "55003"], "status": ["treated", "comparison"]})
+        >>> pairs = pd.DataFrame({"county_fips": ["55001", "55003"], "neighbour_fips": ["55003", "55001"]})
+        >>> adopters_touched(table, pairs).to_numpy().tolist()
+        [['55003', '55001']]
+    """
+    if neighbours.empty:
+        raise SampleError(
+            "the panel carries no neighbours", "a panel with its geography", "Panel.geography.neighbours"
+        )
+    adopters = table.loc[table["status"].eq("treated"), "county_fips"]
+    pairs = neighbours.rename(columns={"neighbour_fips": "adopter"})[["county_fips", "adopter"]]
+    return pairs[pairs["adopter"].isin(adopters)].sort_values(["county_fips", "adopter"], ignore_index=True)
+
+
+def expose_neighbours(
+    treatment: Treatment,
+    neighbours: pd.DataFrame,
+    only: Collection[str] | None = None,
+    left_out: Collection[str] = (),
+) -> Treatment:
+    """Return the treatment of a ring test: comparison counties that touch an adopter stand for it.
+
+    A county is exposed from the earliest cohort among the adopters it touches, whatever their size and coverage, with
+    that adopter's last year before and transition years. Exposure ends where the policies of all it
+    touches have ended. Adopters are left out; counties that touch none stay what they were.
+
+    Args:
+        treatment: of a panel.
+        neighbours: ``county_fips, neighbour_fips``, each pair both ways.
+        only: states and counties whose adopters expose; counties that touch others alone are left out, since they
+            are exposed too.
+        left_out: states and counties the sample leaves out by name, as if ``only`` named all others.
+
+    Raises:
+        SampleError: no neighbours, or ``only`` holds what has no adopter.
+
+    Assumes:
+        what spreads from an adopter reaches the counties that touch it and no others.
+
+    Example:
+        >>> columns = dict.fromkeys(TABLE_COLUMNS)
+        >>> rows = pd.DataFrame([
+        ...     columns | {"county_fips": "55001", "state": "WI", "status": "treated", "cohort": 2014},
+        ...     columns | {"county_fips": "55003", "state": "WI", "status": "comparison"}])
+        >>> rows = rows.astype(dict.fromkeys(_YEARS, "Int64"))
+        >>> pairs = pd.DataFrame({"county_fips": ["55003"], "neighbour_fips": ["55001"]})
+        >>> made = expose_neighbours(Treatment(definition_of("policy_full"), "panel", rows, ()), pairs)
+        >>> made.table[["county_fips", "status", "cohort"]].to_numpy().tolist()
+        [['55001', 'excluded', <NA>], ['55003', 'treated', 2014]]
+    """
+    table = treatment.table
+    touched = adopters_touched(table, neighbours)
+    adopters = table[table["status"].eq("treated")].set_index("county_fips", drop=False)
+    others = adopters["state"].isin(list(left_out)) | adopters.index.isin(list(left_out))
+    counted = adopters[~others]
+    named = set(counted.index[in_areas(counted, only)] if only else counted.index)
+    rows = {fips: _Row("excluded", "adopter, left out of the ring test") for fips in adopters.index}
+    own_end = table.loc[table["status"].eq("comparison")].set_index("county_fips")["last_year"]
+    for fips, near in touched[touched["county_fips"].isin(own_end.index)].groupby("county_fips")["adopter"]:
+        if named.isdisjoint(near):
+            rows[fips] = _Row("excluded", "touches other adopters alone")
+        else:
+            rows[fips] = _exposed(adopters.loc[near], own_end[fips])
+    changed = table["county_fips"].isin(list(rows))
+    counties = table.loc[changed, ["county_fips", "state"]].reset_index(drop=True)
+    made = pd.concat([table[~changed].astype("object"), _table(counties, rows).astype("object")])
+    made = made.sort_values("county_fips", ignore_index=True).astype(
+        dict.fromkeys(_YEARS, "Int64") | dict.fromkeys(("upper_bound", "verified"), bool)
+    )
+    counts = made["status"].value_counts()
+    note = (
+        f"ring test: {counts.get('treated', 0):,} comparison counties touch one of {len(named):,} adopters and stand for "
+        f"them, {counts.get('comparison', 0):,} touch no adopter and are compared; all {len(adopters):,} adopters are left out"
+    )
+    return Treatment(treatment.definition, treatment.kind, made, (*treatment.notes, note))
+
+
+def _exposed(near: pd.DataFrame, own_end: object) -> _Row:
+    """A county's exposure to the adopters it touches."""
+    order = near.assign(first=first_affected(near)).sort_values(["cohort", "first"])
+    rows = [_Row(**{name: _plain(part[name]) for name in TABLE_COLUMNS[2:]}) for _, part in order.iterrows()]
+    first = rows[0]
+    end = first.last_year
+    for row in rows[1:]:
+        # A policy that takes over without a gap prolongs the exposure.
+        if end is not None and row.cohort is not None and row.cohort <= end + 1:
+            end = None if row.last_year is None else max(end, row.last_year)
+    ends = [int(year) for year in (end, _plain(own_end)) if year is not None]
+    row = replace(first, reason="touches an adopter", last_year=min(ends) if ends else None)
+    if row.cohort is not None and row.last_year is not None and row.last_year < row.cohort:
+        return _Row("excluded", "its status is unclear before its first exposed year")
+    return row
+
+
+def shift_back(treatment: Treatment, years: int, anticipation: int = 0) -> Treatment:
+    """Return the treatment of a placebo: adoption moved back, and nothing known of a county from the true one on.
+
+    The last ``years`` years wholly before a county's adoption, and before its anticipation, count as treated. The
+    moved adoption is as of 1 January: nothing happened in it, so that no part of a year has to be dropped.
+
+    Args:
+        treatment: of a panel.
+        years: how far back, in years.
+        anticipation: years before adoption in which the policy may already act.
+
+    Example:
+        Adopted in June 2014: 2014 is dropped in any case; moved back two years, 2012 and 2013 count as treated.
+
+        >>> columns = dict.fromkeys(TABLE_COLUMNS)
+        >>> rows = pd.DataFrame([columns | {"county_fips": "55001", "status": "treated", "cohort": 2015,
+        ...     "drop_from_year": 2014, "drop_to_year": 2014}]).astype(dict.fromkeys(_YEARS, "Int64"))
+        >>> made = shift_back(Treatment(definition_of("policy_full"), "panel", rows, ()), 2)
+        >>> made.table[["cohort", "last_year"]].to_numpy().tolist()
+        [[2012, 2013]]
+    """
+    table = treatment.table.copy()
+    treated = table["status"].eq("treated")
+    first = first_affected(table)[treated] - anticipation
+    table.loc[treated, "cohort"] = first - years
+    table.loc[treated, "last_year"] = first - 1
+    table.loc[treated, ["transition_year", "drop_from_year", "drop_to_year"]] = pd.NA
+    words = "year" if years == 1 else "years"
+    note = f"placebo: adoption in {int(treated.sum()):,} counties moved back to {years} {words} before the true one"
+    return Treatment(treatment.definition, treatment.kind, table, (*treatment.notes, note))
+
+
+def first_affected(table: pd.DataFrame) -> pd.Series:
+    """Return the first year of each county that is not wholly before its adoption, missing for those that never adopt.
+
+    Args:
+        table: ``cohort, drop_from_year`` (Int64).
+
+    Example:
+        >>> first_affected(pd.DataFrame({"cohort": [2015], "drop_from_year": [2011]}, dtype="Int64")).tolist()
+        [2011]
+    """
+    return table[["cohort", "drop_from_year"]].min(axis=1).astype("Int64").where(table["cohort"].notna())
+
+
+def _plain(value: Any) -> Any:
+    return None if pd.isna(value) else value
 
 
 # ------------------------------------------------------------------------------------------------------------

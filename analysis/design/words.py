@@ -34,6 +34,24 @@ ESTIMATOR_WORDS = {
     "poisson": "Poisson with residents as exposure",
     "two_way": "two-way fixed effects",
     "group_time_att": "group-time effects (Callaway and Sant'Anna)",
+    "border_pairs": "treated counties against their untreated neighbours",
+    "synthetic_control": "synthetic control (Abadie, Diamond and Hainmueller)",
+    "synthetic_did": "synthetic difference-in-differences (Arkhangelsky and others)",
+    "before_after": "after less before, in adopters alone",
+    "two_by_two": "difference of four means",
+}
+EFFECTS_WORDS = {
+    "county_year": "county and year",
+    "state_by_year": "county and state-by-year",
+    "urban_class_by_year": "county and urban-class-by-year",
+    "county_definition_year": "county by definition of rape, and year",
+    "segment_by_year": "county in its border segment, and segment-by-year",
+    "pair_by_year": "county in its pair, and pair-by-year",
+}
+WITHIN_WORDS = {
+    "none": "anywhere in the sample",
+    "state": "within the same state",
+    "urban_class": "within the same urban class",
 }
 ONSET_WORDS = {
     (
@@ -68,6 +86,15 @@ VCOV_WORDS = {
     "abadie_imbens": "Abadie-Imbens errors, valid if counties were assigned independently",
     "abadie_imbens_homoskedastic": "Abadie-Imbens errors of one variance, valid if counties were assigned independently",
     "estimated_score": "Abadie-Imbens errors for an estimated score, valid if counties were assigned independently",
+    "cr2": "errors clustered by {by}, CR2 with Satterthwaite degrees of freedom",
+    "cr3": "errors clustered by {by}, CR3 (jackknife) with Satterthwaite degrees of freedom",
+    "subcluster_bootstrap": "wild bootstrap of counties, errors by {by}",
+    "spatial": "errors correlated within {cutoff:g} km",
+    "placebo": "the policy given to each comparison area in turn",
+}
+ASSIGNMENT_WORDS = {
+    "counties_within_states": "randomisation of dates among the counties of a state, studentised",
+    "whole_states": "randomisation of dates among whole states, studentised",
 }
 ESTIMAND_WORDS = {
     "att": "average over treated counties (att)",
@@ -167,7 +194,8 @@ def _statement(spec: Spec) -> str:
         lines.append(
             _entry("", f"{treatment.anticipation} year(s) before adoption are left out as anticipation")
         )
-    where = ", within the same state" if spec.within == "state" else ", anywhere in the sample"
+    lines += [_entry("", words) for words in _treatment_words(spec)]
+    where = f", {WITHIN_WORDS[spec.within]}"
     lines.append(_entry("comparison", COMPARISON_WORDS[treatment.comparison] + where))
     lines.append(_entry("sample", _sample_words(spec)))
     if spec.covariates.names:
@@ -177,7 +205,9 @@ def _statement(spec: Spec) -> str:
         lines.append(_entry("held constant", show(spec.controls.policies).replace("_", " ")))
     lines.append(_entry("estimator", _estimator_words(spec)))
     inference = spec.inference
-    error = VCOV_WORDS[inference.vcov].format(by=inference.by.replace("_", " "))
+    error = ASSIGNMENT_WORDS.get(inference.assignment or "") or VCOV_WORDS[inference.vcov].format(
+        by=inference.by.replace("_", " "), cutoff=inference.cutoff_km or 0.0
+    )
     draws = f", {inference.draws:,} draws, seed {inference.seed}" if inference.draws else ""
     lines.append(_entry("inference", f"{error}; {100 * inference.level:g} % intervals{draws}"))
     if not spec.carries_verdict:
@@ -185,6 +215,20 @@ def _statement(spec: Spec) -> str:
     if sample.constant_agencies:
         lines.append(_entry("", "agencies present in every year of 2010-2017 alone"))
     return "What would be estimated\n" + "\n".join(lines)
+
+
+def _treatment_words(spec: Spec) -> list[str]:
+    asked = spec.treatment
+    words = []
+    if asked.only:
+        words.append(f"of the treated only {show(asked.only)}")
+    if asked.placebo_shift is not None:
+        words.append(f"placebo: adoption moved {asked.placebo_shift} year(s) back, later years dropped")
+    if asked.exposed == "neighbours":
+        words.append("ring test: untreated neighbours of adopters stand for them, adopters are left out")
+    if spec.design.area == "state":
+        words.append("counties added up to their states")
+    return words
 
 
 def _sample_words(spec: Spec) -> str:
@@ -206,6 +250,8 @@ def _sample_words(spec: Spec) -> str:
     ):
         if values:
             parts.append(f"{words} {show(values)}")
+    if sample.without_neighbours:
+        parts.append("without comparison counties that touch a treated one")
     return "; ".join(parts)
 
 
@@ -215,9 +261,15 @@ def _estimator_words(spec: Spec) -> str:
     if estimator.method:
         parts.append(estimator.method.replace("_", " "))
     if estimator.effects:
-        parts.append(
-            {"county_year": "county and year", "state_by_year": "county and state-by-year"}[estimator.effects]
-        )
+        parts.append(EFFECTS_WORDS[estimator.effects])
+    if estimator.trends == "county":
+        parts.append("county trends from the years before adoption")
+    if estimator.window:
+        parts.append(f"{estimator.window} years either side of adoption")
+    if estimator.exposure == "policed":
+        parts.append("residents policed as exposure")
+    if estimator.lag_years and not estimator.match_on:
+        parts.append(f"means over {estimator.lag_years} years either side")
     parts += _match_words(estimator)
     if spec.design.kind == "cross_section":
         parts.append(ESTIMAND_WORDS[estimator.estimand or "att"])

@@ -32,6 +32,11 @@ ESTIMATORS = {
     "local_projections": "analysis.estimation.local_projections",
     "poisson": "analysis.estimation.poisson",
     "group_time_att": "analysis.estimation.group_time",
+    "border_pairs": "analysis.estimation.border_pairs",
+    "synthetic_control": "analysis.estimation.synthetic",
+    "synthetic_did": "analysis.estimation.synthetic",
+    "before_after": "analysis.estimation.before_after",
+    "two_by_two": "analysis.estimation.two_by_two",
 }
 
 __all__ = [

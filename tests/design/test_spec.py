@@ -105,7 +105,7 @@ MESSAGES = [
         "min_populaton",
         "unknown key sample.min_populaton (did you mean min_population?); expected one of "
         "years, drop_years, min_population, min_coverage, balance, constant_agencies, "
-        "keep_states, drop_states, drop_counties, urban_classes; change it in my_rule.toml",
+        "keep_states, drop_states, drop_counties, urban_classes, without_neighbours; change it in my_rule.toml",
     ),
     (
         PANEL,
@@ -177,7 +177,8 @@ MESSAGES = [
         PANEL,
         'by = "state"',
         "",
-        "inference.by is missing; expected one of state, county, pair, pair_and_state, none; "
+        "inference.by is missing; expected one of state, county, pair, pair_and_state, none, "
+        "state_and_year, county_and_year, segment, state_and_segment; "
         "change it in my_rule.toml",
     ),
     (
@@ -185,7 +186,8 @@ MESSAGES = [
         'vcov = "cluster"',
         "",
         "inference.vcov is missing; expected one of cluster, wild_bootstrap, bootstrap, randomisation, "
-        "abadie_imbens, abadie_imbens_homoskedastic, estimated_score; "
+        "abadie_imbens, abadie_imbens_homoskedastic, estimated_score, cr2, cr3, subcluster_bootstrap, "
+        "spatial, placebo; "
         "change it in my_rule.toml",
     ),
     (
@@ -472,6 +474,7 @@ CHANGES = {
     "status": "declared",
     "design.kind": {"panel": "cross_section", "cross_section": "panel"},
     "design.year": 2014,
+    "design.area": "county",
     "outcome.measure": "murder",
     "outcome.scale": {
         "panel": "count",
@@ -488,8 +491,14 @@ CHANGES = {
         "panel": "never_treated",
         "cross_section": "not_yet_treated",
         "interaction_weighted": "not_yet_treated",
+        "synthetic_control": "not_yet_treated",
+        "synthetic_did": "not_yet_treated",
+        "two_by_two": "not_yet_treated",
     },
     "treatment.status_year": 2016,
+    "treatment.only": ["CA", "17031"],
+    "treatment.placebo_shift": 2,
+    "treatment.exposed": "neighbours",
     "sample.years": [2009, 2017],
     "sample.drop_years": [2014],
     "sample.min_population": 5,
@@ -500,6 +509,7 @@ CHANGES = {
     "sample.drop_states": ["TX"],
     "sample.drop_counties": ["01001"],
     "sample.urban_classes": ["noncore"],
+    "sample.without_neighbours": True,
     "covariates.names": ["poverty"],
     "covariates.vintage": {"panel": "2000", "cross_section": "2006_2010"},
     "controls.policies": ["secure_communities"],
@@ -510,11 +520,21 @@ CHANGES = {
         "extended_two_way": "poisson",
         "local_projections": "equally_weighted",
         "poisson": "event_time",
+        "two_way": "event_time",
+        "border_pairs": "event_time",
+        "synthetic_control": "augmented",
     },
     "estimator.within": "state",
-    "estimator.effects": "state_by_year",
+    "estimator.effects": {
+        "panel": "state_by_year",
+        "cross_section": "state_by_year",
+        "border_pairs": "pair_by_year",
+    },
     "estimator.distance": "propensity",
-    "estimator.neighbours": 2,
+    "estimator.neighbours": {"panel": 2, "cross_section": 2, "border_pairs": "other_state"},
+    "estimator.trends": "county",
+    "estimator.window": 2,
+    "estimator.exposure": "policed",
     "estimator.replacement": False,
     "estimator.caliper": 0.2,
     "estimator.exact": [],
@@ -542,12 +562,17 @@ CHANGES = {
         "cross_section": "population_baseline",
         "extended_two_way": "population_baseline",
         "poisson": "population_baseline",
+        "synthetic_control": "population_baseline",
+        "synthetic_did": "population_baseline",
     },
     "inference.vcov": {"panel": "wild_bootstrap", "cross_section": "abadie_imbens"},
-    "inference.by": "county",
+    "inference.by": {"panel": "county", "cross_section": "county", "border_pairs": "segment"},
     "inference.level": 0.9,
     "inference.draws": 499,
     "inference.seed": 2,
+    "inference.assignment": "whole_states",
+    "inference.cutoff_km": 200,
+    "inference.kernel": "bartlett",
 }
 ALL_KEYS = {
     *("name", "title", "status"),
@@ -601,6 +626,23 @@ TEXTS = {
         bare(PANEL).replace('scale = "rate_100k"', 'scale = "count"'),
         'name = "poisson"\nmethod = "post"\neffects = "county_year"\nweights = "none"',
     ),
+    "border_pairs": with_estimator(
+        bare(PANEL),
+        'name = "border_pairs"\neffects = "segment_by_year"\nmethod = "post"\nweights = "population_baseline"',
+    ),
+    **{
+        name: with_estimator(bare(PANEL), f'name = "{name}"\n{keys}\nweights = "none"')
+        .replace('"not_yet_treated"', '"never_treated"')
+        .replace('vcov = "cluster"\nby = "state"', 'vcov = "placebo"\nby = "none"')
+        .replace("draws = 999", "draws = 0")
+        for name, keys in {"synthetic_control": 'method = "simplex"', "synthetic_did": ""}.items()
+    },
+    "before_after": with_estimator(
+        bare(PANEL), 'name = "before_after"\nlag_years = 1\nweights = "population_baseline"'
+    ),
+    "two_by_two": with_estimator(
+        bare(PANEL), 'name = "two_by_two"\nwithin = "none"\nweights = "population_baseline"'
+    ).replace('"not_yet_treated"', '"never_treated"'),
     "matched_difference": MATCHED,
     **{
         name: with_estimator(MATCHED, f'name = "{name}"\n{section}')
@@ -622,8 +664,14 @@ TEXTS = {
 }
 # What no estimator of a kind can honour, beside the keys of other estimators.
 REFUSED_BY_KIND = {
-    "panel": {"design.kind", "design.year", "estimator.name", "inference.vcov", "treatment.status_year"},
+    "panel": {
+        *("design.kind", "design.year", "estimator.name", "inference.vcov", "treatment.status_year"),
+        # Each belongs to one kind of error, and is asked for here without it.
+        *("inference.assignment", "inference.cutoff_km", "inference.kernel"),
+    },
     "cross_section": {
+        *("inference.assignment", "inference.cutoff_km", "inference.kernel"),
+        *("design.area", "treatment.only", "treatment.placebo_shift", "treatment.exposed"),
         *("design.kind", "estimator.name", "controls.policies", "treatment.anticipation"),
         *("sample.years", "sample.balance", "sample.drop_years"),
     },
@@ -631,6 +679,16 @@ REFUSED_BY_KIND = {
 # What one estimator refuses, and what it honours although others of its kind do not.
 REFUSED_ALONE = {
     "two_way": {"covariates.names", "covariates.vintage", "treatment.anticipation", "treatment.comparison"},
+    "border_pairs": {"covariates.names", "covariates.vintage"},
+    **{
+        name: {
+            *("covariates.names", "covariates.vintage", "controls.policies", "treatment.comparison"),
+            *("estimator.weights", "inference.by", "inference.draws"),
+        }
+        for name in ("synthetic_control", "synthetic_did")
+    },
+    "before_after": {"covariates.names", "covariates.vintage", "controls.policies"},
+    "two_by_two": {"covariates.names", "covariates.vintage", "controls.policies", "treatment.comparison"},
     "matched_did": {"controls.policies"},
     "imputation": {"treatment.comparison"},
     "two_stage": {"treatment.comparison"},
@@ -699,11 +757,79 @@ MATCH_RULES = [
     ("full_match", {"inference.vcov": "bootstrap", "inference.draws": 199}, "rule 12"),
     ("full_match", {"inference.vcov": "abadie_imbens", "inference.by": "none"}, "rule 11"),
     ("matched_difference", {"inference.vcov": "estimated_score", "inference.by": "none"}, "rule 11"),
-    ("two_way", {"inference.vcov": "randomisation", "inference.draws": 199}, "rule 11"),
+    ("group_time_att", {"inference.vcov": "randomisation", "inference.draws": 199}, "rule 11"),
     ("matched_did", {"estimator.match_on": ["covariates"]}, "rule 11"),
     ("matched_did", {"covariates.names": []}, "rule 11"),
     ("matched_did", {"estimator.match_on": ["outcome_lags"]}, "rule 11"),
 ]
+
+
+PANEL_RULES = [
+    ("two_way", {"inference.vcov": "cr2", "estimator.method": "event_time", "treatment.anticipation": 1}, None),
+    ("two_way", {"treatment.anticipation": 1}, "rule 11"),
+    ("two_way", {"inference.by": "state_and_year"}, None),
+    ("group_time_att", {"inference.by": "state_and_year"}, "rule 11"),
+    ("two_way", {"inference.by": "state_and_year", "inference.vcov": "cr3"}, "rule 11"),
+    ("two_way", {"inference.by": "segment"}, "rule 11"),
+    ("border_pairs", {"inference.by": "county"}, "rule 15"),
+    ("border_pairs", {"inference.by": "state_and_segment"}, None),
+    (
+        "two_way",
+        {"inference.vcov": "subcluster_bootstrap", "inference.draws": 199, "estimator.method": "event_time"},
+        "rule 11",
+    ),
+    ("two_way", {"estimator.effects": "county_definition_year"}, "rule 11"),
+    ("two_way", {"estimator.effects": "county_definition_year", "outcome.measure": "violent"}, None),
+    ("imputation", {"estimator.trends": "county", "estimator.within": "state"}, "rule 11"),
+    ("imputation", {"estimator.trends": "county"}, None),
+    ("two_by_two", {"design.area": "state"}, "rule 6"),
+    ("two_by_two", {"design.area": "state", "treatment.definition": "state_law"}, None),
+    (
+        "two_by_two",
+        {"design.area": "state", "treatment.definition": "state_law", "estimator.within": "urban_class"},
+        "rule 11",
+    ),
+    (
+        "two_way",
+        {
+            "treatment.definition": "state_law", "inference.vcov": "randomisation", "inference.draws": 199,
+            "inference.assignment": "counties_within_states",
+        },
+        "rule 12",
+    ),
+    (
+        "two_way",
+        {"inference.vcov": "randomisation", "inference.draws": 199, "inference.assignment": "whole_states"},
+        None,
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "changes", "rule"), PANEL_RULES)
+def test_what_a_panel_design_cannot_honour_is_refused(name, changes, rule):
+    spec = read(TEXTS[name])
+    if rule is None:
+        assert spec.replace(changes).digest != spec.digest
+        return
+    with pytest.raises(ProtocolError, match=f"{rule}: "):
+        spec.replace(changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"inference.vcov": "randomisation", "inference.draws": 199}, "inference.assignment is missing"),
+        ({"inference.vcov": "spatial", "inference.by": "none", "inference.kernel": "uniform"}, "cutoff_km is missing"),
+        ({"inference.vcov": "spatial"}, "errors are correlated over distance"),
+        ({"inference.vcov": "subcluster_bootstrap", "inference.draws": 9}, "at least 99 draws"),
+        ({"treatment.only": ["California"]}, "holds 'California'"),
+        ({"treatment.only": ["36061"]}, "a county of New York City"),
+        ({"treatment.exposed": "neighbours", "sample.without_neighbours": True}, "which leaves them out"),
+    ],
+)  # fmt: skip
+def test_keys_of_panel_errors_go_with_their_error(changes, message):
+    with pytest.raises(SpecError, match=re.escape(message)):
+        read(TWO_WAY).replace(changes)
 
 
 @pytest.mark.parametrize(("name", "changes", "rule"), MATCH_RULES)
@@ -843,7 +969,9 @@ def test_replacing_the_estimator_lets_go_of_keys_it_does_not_take():
     assert two_way.estimator.method is None and two_way.within == "state"
     with pytest.raises(SpecError, match=r"estimator.effects is missing"):
         spec.replace({"estimator.name": "two_way"})
-    with pytest.raises(ProtocolError, match=r"rule 11: estimator.method cannot be honoured by two_way"):
+    with pytest.raises(
+        SpecError, match=r'estimator.method = "doubly_robust"; expected one of post, event_time'
+    ):
         spec.replace(
             {
                 "estimator.name": "two_way",
@@ -851,6 +979,8 @@ def test_replacing_the_estimator_lets_go_of_keys_it_does_not_take():
                 "estimator.method": "doubly_robust",
             }
         )
+    with pytest.raises(ProtocolError, match=r"rule 11: estimator.within cannot be honoured by two_way"):
+        two_way.replace({"estimator.within": "state"})
 
 
 # --- the specs that come with the study -----------------------------------------------------------
