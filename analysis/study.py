@@ -56,6 +56,25 @@ MAIN_SPECS = (
 MATCHING_SPECS = tuple(name for name in MAIN_SPECS if name.startswith("match"))
 """Those that vary the matched comparison."""
 
+DESIGN_SPECS = (
+    "first_stage_designs",
+    "designs",
+    "errors",
+    "offences",
+    "regimes",
+    "rings",
+    "placebo",
+    "rape_break",
+    "secure_communities",
+    "single_units",
+)
+"""The specs that lay every panel design side by side; their estimates have a file of their own."""
+
+BY_EVENT_TIME = ("first_stage_designs", "designs", "rings", "secure_communities", "single_units")
+"""Those of them whose event times are kept; of the others the one effect is."""
+
+ALL_SPECS = (*MAIN_SPECS, *DESIGN_SPECS)
+
 JOBS = 2
 """Processes that run specs side by side."""
 
@@ -140,7 +159,7 @@ class Study:
         """The main specs by name."""
         from analysis.design.spec import load_spec
 
-        return {name: load_spec(name) for name in MAIN_SPECS}
+        return {name: load_spec(name) for name in ALL_SPECS}
 
     @cached_property
     def run_key(self) -> str:
@@ -151,7 +170,7 @@ class Study:
         return digest_of([self.panel.digest, {n: s.digest for n, s in self.specs.items()}, rooms, claims])
 
     def runs(self, names: Sequence[str]) -> Runs:
-        """Run some of the main specs, each once a session."""
+        """Run some of the study's specs, each once a session."""
         from analysis.evidence.runs import Runs, run_specs
 
         missing = [name for name in names if name not in self._runs]
@@ -173,28 +192,42 @@ class Study:
     @cached_property
     def results(self) -> pd.DataFrame:
         """Every estimate of the main specs, read from ``data/results/estimates.csv`` while its key stands."""
+        return self._tables["estimates"]
+
+    @property
+    def designs(self) -> pd.DataFrame:
+        """Every panel design side by side, read from ``data/results/designs.csv`` while its key stands."""
+        return self._tables["designs"]
+
+    @cached_property
+    def _tables(self) -> dict[str, pd.DataFrame]:
         from analysis.evidence.results import read_results, results_frame, write_results
 
-        file, stamp = self.paths.results / "estimates.csv", self.paths.results / "estimates.json"
-        if not self.force and _holds(stamp, self.run_key, file):
-            return read_results(file)
-        runs = self.runs(MAIN_SPECS)
+        files = {name: self.paths.results / f"{name}.csv" for name in ("estimates", "designs")}
+        stamps = {name: self.paths.results / f"{name}.json" for name in files}
+        if not self.force and all(_holds(stamps[name], self.run_key, files[name]) for name in files):
+            return {name: read_results(file) for name, file in files.items()}
+        runs = self.runs(ALL_SPECS)
         # One table for all specs, so that first-stage columns are filled from the first stage of the same run.
         table = results_frame([found for run in runs.runs for found in run.found()])
-        write_results(table, file)
+        of_designs = table["spec"].str.split("/").str[0].isin(DESIGN_SPECS)
+        write_results(table[~of_designs], files["estimates"])
+        write_results(_shortened(table[of_designs]), files["designs"])
         for name, frame in (("attrition", runs.attrition), ("failures", runs.failures)):
             with replacing(self.paths.results / f"{name}.csv") as temporary:
                 frame.to_csv(temporary, index=False, lineterminator="\n")
-        facts = {
-            "key": self.run_key,
-            "panel": self.panel.digest,
-            "simulated": self.paths.simulated,
-            "specs": {name: spec.digest for name, spec in self.specs.items()},
-            "sha256": sha256_of(file),
-        }
-        with replacing(stamp) as temporary:
-            temporary.write_text(canonical_json(facts), encoding="utf-8")
-        return read_results(file)
+        for name, file in files.items():
+            of_file = DESIGN_SPECS if name == "designs" else MAIN_SPECS
+            facts = {
+                "key": self.run_key,
+                "panel": self.panel.digest,
+                "simulated": self.paths.simulated,
+                "specs": {spec: self.specs[spec].digest for spec in of_file},
+                "sha256": sha256_of(file),
+            }
+            with replacing(stamps[name]) as temporary:
+                temporary.write_text(canonical_json(facts), encoding="utf-8")
+        return {name: read_results(file) for name, file in files.items()}
 
     @property
     def answers(self) -> pd.DataFrame:
@@ -411,17 +444,24 @@ class LazyEstimates(Mapping[str, "Sequence[Estimate]"]):
         self._study = study
 
     def __getitem__(self, name: str) -> Sequence[Estimate]:
-        """Run one main spec."""
+        """Run one spec."""
         runs = [run for run in self._study.runs([name]).runs if not run.failure]
         return [run.estimates.get("event_time", run.estimates["post"]) for run in runs]
 
     def __iter__(self) -> Iterator[str]:
-        """Names of the main specs."""
-        return iter(MAIN_SPECS)
+        """Names of the study's specs."""
+        return iter(ALL_SPECS)
 
     def __len__(self) -> int:
-        """Count the main specs."""
-        return len(MAIN_SPECS)
+        """Count the study's specs."""
+        return len(ALL_SPECS)
+
+
+def _shortened(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the designs' estimates: event times where they are drawn, notes once a specification."""
+    by_time = table["estimand"].eq("event_time")
+    kept = ~by_time | table["spec"].str.split("/").str[0].isin(BY_EVENT_TIME)
+    return table.assign(notes=table["notes"].mask(by_time, ""))[kept]
 
 
 def _holds(stamp: Any, key: str, file: Any) -> bool:
@@ -540,7 +580,8 @@ def reproduce(study: Study, line: Timed) -> pd.DataFrame:
 
     table = study.panel.table
     line("panel", f"{table['county_fips'].nunique():,} areas x {table['year'].nunique()} years")
-    line("estimates", f"{len(study.results):,} rows of {study.results['spec'].nunique()} specifications")
+    line("estimates", f"{len(study.results):,} rows of {study.results['spec'].nunique():,} specifications")
+    line("designs", f"{len(study.designs):,} rows of {study.designs['spec'].nunique():,} specifications")
     for name in OUTPUTS:
         todo = study.force or stale(name, study.context)
         make_output(name, study.context, force=study.force)

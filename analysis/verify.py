@@ -159,10 +159,10 @@ def _totals(paths: Paths) -> str:
 
 def _specs(paths: Paths) -> str:
     from analysis.design.spec import load_spec
-    from analysis.study import MAIN_SPECS
+    from analysis.study import ALL_SPECS
 
     loose = []
-    for name in MAIN_SPECS:
+    for name in ALL_SPECS:
         spec = load_spec(name)
         if spec.status == "declared" and committed_before_run(paths.specs / f"{name}.toml") is None:
             loose.append(name)
@@ -172,7 +172,7 @@ def _specs(paths: Paths) -> str:
             "a commit before the run",
             "the spec, or its status",
         )
-    return f"{len(MAIN_SPECS)} main specs load; those declared are committed as they stand"
+    return f"{len(ALL_SPECS)} specs load; those declared are committed as they stand"
 
 
 def _results(paths: Paths) -> str:

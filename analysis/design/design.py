@@ -645,27 +645,41 @@ def _counts(table: pd.DataFrame, spec: Spec) -> dict[str, Any]:
     adopter = table["treated"].groupby(table["county_fips"]).any()
     counties = table.drop_duplicates("county_fips").set_index("county_fips")
     cohorts = counties["cohort"]
-    by_state = pd.DataFrame(
-        {"state": counties["state"], "treated": adopter, "cohort": cohorts.where(adopter)}
+    by_county = pd.DataFrame(
+        {
+            "state": counties["state"],
+            "stratum": counties["stratum"],
+            "treated": adopter,
+            "cohort": cohorts.where(adopter),
+        }
     )
-    grouped = by_state.groupby("state")
-    treated, comparison = grouped["treated"].sum(), grouped["treated"].apply(lambda arm: int((~arm).sum()))
+    treated = by_county.groupby("state")["treated"].sum()
+    comparison = by_county.groupby("state")["treated"].apply(lambda arm: int((~arm).sum()))
     both = (treated > 0) & (comparison > 0)
-    # Counties of one state that adopt in different years serve each other until the later one adopts.
-    staggered = grouped["cohort"].nunique().gt(1) & (spec.treatment.comparison == "not_yet_treated")
-    within = (both | staggered) if spec.design.kind == "panel" else both
-    identifying = (treated > 0) & (within if spec.within == "state" else True)
+    told = by_county[by_county["treated"] & by_county["stratum"].map(_identified(by_county, spec))]
+    identifying = told.groupby("state").size().reindex(treated.index, fill_value=0)
     return {
         "treated_counties": int(treated.sum()),
         "comparison_counties": int(comparison.sum()),
         "county_years": len(table),
         "states_treated": int((treated > 0).sum()),
-        "states_identifying": int(identifying.sum()),
-        "identifying_treated": int(treated[identifying].sum()),
+        "states_identifying": int((identifying > 0).sum()),
+        "identifying_treated": int(identifying.sum()),
         "states_both_arms": int(both.sum()),
         "cohorts": int(cohorts[adopter].nunique()),
-        "identifying_states": " ".join(treated.index[identifying]),
+        "identifying_states": " ".join(treated.index[identifying > 0]),
     }
+
+
+def _identified(by_county: pd.DataFrame, spec: Spec) -> pd.Series:
+    """Return by stratum whether its treated counties have something to be compared with."""
+    grouped = by_county.groupby("stratum")
+    both = grouped["treated"].nunique() == 2
+    if spec.within == "none":
+        return both | True
+    # Counties of one stratum that adopt in different years serve each other until the later one adopts.
+    staggered = grouped["cohort"].nunique().gt(1) & (spec.treatment.comparison == "not_yet_treated")
+    return (both | staggered) if spec.design.kind == "panel" else both
 
 
 FEW_COMPARISONS = 3
@@ -702,6 +716,12 @@ def _derived_notes(table: pd.DataFrame, spec: Spec) -> list[str]:
                 f"treated or comparison counties alone in {many(len(one_arm), 'state')}: their "
                 f"{many(alone['county_fips'].nunique(), 'county')} identify nothing within states"
             )
+    if spec.within == "urban_class":
+        arms = table.assign(adopter=adopter).drop_duplicates("county_fips").groupby("urban_class")["adopter"]
+        shown = ", ".join(
+            f"{str(name).replace('_', ' ')} {int(arm.sum())} and {int((~arm).sum())}" for name, arm in arms
+        )
+        notes.append(f"treated and comparison counties by urban class: {shown}")
     few = []
     if found["identifying_treated"] < FEWEST_TREATED:
         few.append(f"{many(found['identifying_treated'], 'treated county')}, fewer than {FEWEST_TREATED}")

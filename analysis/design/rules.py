@@ -111,6 +111,10 @@ def _check_panel_keys(spec: Spec) -> None:
                 spec.where,
             )
     neighbours = spec.treatment.exposed == "neighbours"
+    if spec.estimator.name == "border_pairs" and spec.sample.without_neighbours:
+        raise SpecError(
+            "sample.without_neighbours = true for border_pairs, which compares with them", "false", spec.where
+        )
     if neighbours and spec.sample.without_neighbours:
         raise SpecError(
             'treatment.exposed = "neighbours" and sample.without_neighbours = true, which leaves them out',
@@ -130,6 +134,9 @@ def _check_panel_keys(spec: Spec) -> None:
         (spec.covariates.names and "covariates.names", "[]"),
         (neighbours and 'treatment.exposed = "neighbours"', '"adopters"'),
         (spec.sample.without_neighbours and "sample.without_neighbours = true", "false"),
+        (spec.sample.urban_classes and "sample.urban_classes", "[]"),
+        (spec.inference.vcov == "spatial" and 'vcov = "spatial"', '"cluster"'),
+        (spec.estimator.name == "border_pairs" and "border_pairs", "another estimator"),
     ):
         if found:
             raise ProtocolError(f'rule 11: design.area = "state" cannot honour {found}', wanted, spec.where)
@@ -308,10 +315,12 @@ def _check_counts(spec: Spec) -> None:
     for found, wanted in (
         (spec.outcome.scale != "count" and f'outcome.scale = "{spec.outcome.scale}"', '"count"'),
         (asked.weights != "none" and f'estimator.weights = "{asked.weights}"', '"none": exposure does the weighing'),
-        (asked.name != "poisson" and asked.within == "state" and 'estimator.within = "state"', '"none"'),
+        (asked.name != "poisson" and asked.within != "none" and f'estimator.within = "{asked.within}"', '"none"'),
         (asked.name != "poisson" and spec.covariates.names and "covariates.names", "[]"),
         (asked.name == "poisson" and asked.method == "post" and spec.treatment.anticipation > 0
          and f"treatment.anticipation = {spec.treatment.anticipation}", '0, or method = "event_time"'),
+        (asked.exposure == "policed" and spec.outcome.build != "policed"
+         and f'exposure = "policed" with outcome.build = "{spec.outcome.build}"', '"policed"'),
     ):  # fmt: skip
         if found:
             raise ProtocolError(f"rule 11: {name} cannot honour {found}", wanted, spec.where)
@@ -478,7 +487,7 @@ def _check_definition(spec: Spec) -> None:
             "the path of a csv of policy dates, from the folder the spec is in",
             spec.where,
         )
-    carried = carries(spec.treatment.definition, spec.design.kind, spec.within)
+    carried = carries(spec.treatment.definition, spec.design.kind, spec.within, spec.treatment.comparison)
     if not carried.allowed:
         raise ProtocolError(f"rule 6: {carried.reason}", carried.wanted, spec.where)
     until = definition_of(spec.treatment.definition).outcomes_until
@@ -488,8 +497,14 @@ def _check_definition(spec: Spec) -> None:
     if until is not None and last > until:
         raise ProtocolError(
             f"rule 6: {spec.treatment.definition} with {spoken}: "
-            "the detainer records end on 19 July 2015, and a later 'never' is unknown",
+            f"{definition_of(spec.treatment.definition).why_until}",
             f"years up to {until}",
+            spec.where,
+        )
+    if spec.treatment.definition in spec.controls.policies:
+        raise SpecError(
+            f"controls.policies holds {spec.treatment.definition}, the treatment itself",
+            "the others",
             spec.where,
         )
 
@@ -523,6 +538,11 @@ def notes(spec: Spec) -> Iterator[str]:
         yield (
             "rule 3: from 2013 agencies leave the legacy definition of rape one by one; "
             "not a main rape analysis"
+        )
+    if measure == "rape" and last >= RAPE_BREAK:
+        yield (
+            "rule 3: from 2013 rape is legacy for some agencies and revised for others; read it beside rape_legacy and "
+            'rape_revised, or with effects = "county_definition_year"; not a main rape analysis'
         )
     if measure == "rape_revised":
         yield "rule 3: the revised definition of rape covers only the agencies that had adopted it"

@@ -31,7 +31,7 @@ ESTIMATOR_WORDS = {
     "stacked": "stacked by cohort with corrected weights",
     "extended_two_way": "extended two-way (Wooldridge)",
     "local_projections": "local projections",
-    "poisson": "Poisson with residents as exposure",
+    "poisson": "Poisson of counts with people as exposure",
     "two_way": "two-way fixed effects",
     "group_time_att": "group-time effects (Callaway and Sant'Anna)",
     "border_pairs": "treated counties against their untreated neighbours",

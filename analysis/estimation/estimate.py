@@ -12,16 +12,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.base.errors import SpecError, StudyError
+from analysis.base.errors import SampleError, SpecError, StudyError
 from analysis.base.provenance import Stamp
 from analysis.design.design import Design
-from analysis.design.spec import Spec
+from analysis.design.spec import InferenceSection, Spec
 from analysis.estimation.inference import (
     cluster_variance,
+    effective_clusters,
+    joint_critical_value,
     simultaneous_critical_value,
     t_quantile,
     two_sided_p,
 )
+from analysis.estimation.panel_arrays.synthetic_weights import placebo_test
+from analysis.estimation.panel_inference.spatial import Kernel, SpatialVariance, spatial_variance
 
 Array = NDArray[np.float64]
 Over = Literal["post", "event_time", "cohort", "calendar"]
@@ -30,9 +34,15 @@ COLUMNS = (
     "term", "cohort", "time", "event_time", "estimate", "std_error", "statistic", "p_value",
     "conf_low", "conf_high", "band_low", "band_high", "n_counties", "n_treated",
 )  # fmt: skip
+# Before the term of a lead that comes from another regression than the effects do (protocol rule 13).
+LEAD = "lead, "
 ESTIMANDS = ("group_time", "event_time", "att", "difference")
 # Fewer treated clusters than this and the cluster-robust variance is not to be read alone (protocol rule 12).
 FEW_TREATED_CLUSTERS = 6
+# Clusters of which one way is states.
+OF_STATES = ("state", "state_and_year", "state_and_segment")
+# Errors whose matrix is that of cluster sums of influence.
+BY_INFLUENCE = ("cluster", "wild_bootstrap", "subcluster_bootstrap")
 STATE_OF_PREFIX = {
     "01": "AL", "02": "AK", "04": "AZ", "05": "AR", "06": "CA", "08": "CO", "09": "CT", "10": "DE",
     "11": "DC", "12": "FL", "13": "GA", "15": "HI", "16": "ID", "17": "IL", "18": "IN", "19": "IA",
@@ -49,11 +59,12 @@ class Inference:
     """How errors were computed.
 
     Args:
-        kind: cluster | wild_bootstrap | bootstrap | randomisation | abadie_imbens | abadie_imbens_homoskedastic |
-            estimated_score.
-        by: what a cluster is: state | county | pair | pair_and_state | none.
-        clusters: number of clusters.
-        df: degrees of freedom of t statistics; infinite for normal ones.
+        kind: cluster | cr2 | cr3 | wild_bootstrap | subcluster_bootstrap | bootstrap | randomisation | spatial |
+            placebo | abadie_imbens | abadie_imbens_homoskedastic | estimated_score.
+        by: what a cluster is: state | county | state_and_year | county_and_year | pair | pair_and_state | segment |
+            state_and_segment | none.
+        clusters: number of clusters; of two ways the fewer.
+        df: degrees of freedom of t statistics; infinite for normal ones. Under cr2 and cr3 the fewest of any row.
         level: of intervals and bands.
         draws: bootstrap draws of bands, or of the wild bootstrap.
         seed: of the generator.
@@ -78,7 +89,7 @@ class Estimate:
         vcov: (k, k), row for row with ``table``.
         influence: (counties, k) contributions to the error, or None: their cluster sums squared, times G / (G
             - 1), are ``vcov`` where inference is by cluster. A regression's degrees-of-freedom factor is
-            inside.
+            inside. Of placebo errors a donor's row holds what it shows as if it had been treated.
         counties: county codes, row for row with ``influence`` and ``treated``.
         treated: (counties, k) which counties a row rests on: a treated county's weight in it (summed over
             years), 0 for a comparison county, missing for a county that does not enter. Aggregation averages
@@ -94,6 +105,8 @@ class Estimate:
         spec: the specification.
         stamp: digests and versions.
         notes: every warning raised on the way, and what must be said beside the numbers.
+        coordinates: (counties, 2) latitude and longitude in degrees, where errors are spatial; missing for counties
+            that do not enter.
     """
 
     table: pd.DataFrame
@@ -112,18 +125,36 @@ class Estimate:
     spec: Spec
     stamp: Stamp
     notes: tuple[str, ...]
+    coordinates: Array | None = None
 
     def tidy(self) -> pd.DataFrame:
         """Return a copy of the table."""
         return self.table.copy()
 
+    def effective_clusters(self) -> Array:
+        """Return the effective number of clusters of each row, (k,).
+
+        Missing where clusters are not states, or a row has no error. See
+        `analysis.estimation.inference.effective_clusters`.
+        """
+        known = np.isfinite(self.table["std_error"].to_numpy(dtype=float))
+        found = np.full(len(self.table), np.nan)
+        if self.influence is None or self.inference.by not in OF_STATES:
+            return found
+        entered = ~np.isnan(self.treated).all(axis=1)
+        labels = cluster_labels(self.counties, self.inference.by)[entered]
+        found[known] = effective_clusters(self.influence[entered][:, known], labels)
+        return found
+
     def glance(self) -> pd.DataFrame:
-        """Return one row on the whole estimate; the estimate itself only where there is one."""
+        """Return one row on the whole estimate; the estimate itself only where there is one, the effective number of
+        clusters that of the row with fewest."""
         entered = ~np.isnan(self.treated).all(axis=1)
         is_treated = np.nan_to_num(self.treated).sum(axis=1) > 0
         states = treated_states(self)
         labels = cluster_labels(self.counties, self.inference.by)
         one = self.table.iloc[0] if len(self.table) == 1 else None
+        effective = self.effective_clusters()
         numbers = {
             name: float(one[name]) if one is not None else np.nan
             for name in ("estimate", "std_error", "conf_low", "conf_high", "p_value")
@@ -144,6 +175,7 @@ class Estimate:
                 "by": self.inference.by,
                 "clusters": self.inference.clusters,
                 "treated_clusters": len(np.unique(labels[is_treated])),
+                "effective_clusters": np.nan if np.isnan(effective).all() else float(np.nanmin(effective)),
                 "df": self.inference.df,
                 "baseline": self.baseline,
                 "spec": self.stamp.spec,
@@ -166,6 +198,7 @@ class Estimate:
             f"{line['n_treated']} treated and {line['n_comparison']} comparison counties; "
             f"treated in {line['treated_states'] or 'no state'}",
             f"errors: {self.inference.kind}{by}; intervals at {level}",
+            *self._effective_words(),
             "",
         ]
         width = max((len(str(term)) for term in self.table["term"]), default=4)
@@ -178,6 +211,16 @@ class Estimate:
         parts += ["", *(f"note: {note}" for note in self.notes)]
         return "\n".join(parts).rstrip() + "\n"
 
+    def _effective_words(self) -> list[str]:
+        found = self.effective_clusters()
+        found = found[~np.isnan(found)]
+        if not len(found):
+            return []
+        low, high = (f"{value:.1f}" for value in (found.min(), found.max()))
+        labels = cluster_labels(self.counties, self.inference.by)[~np.isnan(self.treated).all(axis=1)]
+        span = low if low == high else f"{low} to {high}"
+        return [f"effective number of clusters: {span} of {len(np.unique(labels))}"]
+
 
 def treated_states(estimate: Estimate) -> tuple[str, ...]:
     """Return the postal codes of the states whose treated counties the estimate rests on, sorted."""
@@ -187,14 +230,14 @@ def treated_states(estimate: Estimate) -> tuple[str, ...]:
 
 
 def cluster_labels(counties: pd.Index, by: str) -> NDArray[np.str_]:
-    """Return each county's cluster: its state's two digits, or itself.
+    """Return each county's cluster: its state's two digits, or itself; of two ways that of places.
 
     Example:
         >>> cluster_labels(pd.Index(["06037", "36998"]), "state").tolist()
         ['06', '36']
     """
     codes = counties.to_numpy(dtype=str)
-    return codes.astype("U2") if by == "state" else codes
+    return codes.astype("U2") if by in OF_STATES else codes
 
 
 @contextmanager
@@ -212,6 +255,41 @@ def collecting(notes: list[str], source: str) -> Iterator[None]:
     notes.extend(f"{source}: {text}" for text in texts)
 
 
+def cell_rows(
+    cohort: Sequence[int],
+    base: Sequence[int],
+    time: Sequence[int],
+    event_time: Sequence[int],
+    estimate: Sequence[float] | Array,
+    *,
+    several: bool,
+) -> pd.DataFrame:
+    """Return the rows of an estimate, a row a cell of cohort, base year and year.
+
+    Args:
+        cohort: (k,) first treated year.
+        base: (k,) last year wholly before adoption.
+        time: (k,).
+        event_time: (k,).
+        estimate: (k,), missing where it could not be made.
+        several: whether a cohort has several base years, so that terms must name them.
+
+    Example:
+        >>> cell_rows([2014], [2012], [2015], [1], [0.5], several=True)["term"].tolist()
+        ['cohort=2014, base=2012, time=2015']
+    """
+    cells = zip(cohort, base, time, strict=True)
+    return pd.DataFrame(
+        {
+            "term": [f"cohort={c}, {f'base={b}, ' if several else ''}time={t}" for c, b, t in cells],
+            "cohort": list(cohort),
+            "time": list(time),
+            "event_time": list(event_time),
+            "estimate": np.asarray(estimate, dtype=float),
+        }
+    )
+
+
 def make_estimate(
     design: Design,
     *,
@@ -224,11 +302,11 @@ def make_estimate(
     notes: Sequence[str],
     dropped: Iterable[tuple[str, int, int, int]] = (),
 ) -> Estimate:
-    """Return the record of estimates whose errors are cluster-robust.
+    """Return the record of estimates whose errors are cluster-robust, or spatial where the spec says so.
 
     Args:
         design: what was estimated on; unit, label, baseline, attrition, spec, stamp and notes are copied from
-            it.
+            it, and under ``vcov = "spatial"`` places are looked up in its geography.
         rows: term, cohort, time, event_time, estimate; a missing estimate stays a row.
         counties: county codes, sorted.
         influence: (counties, k).
@@ -240,22 +318,43 @@ def make_estimate(
             remain.
     """
     asked = design.spec.inference
+    spatial = asked.vcov == "spatial"
+    coordinates = _coordinates(design, counties, treated) if spatial else None
     labels = cluster_labels(counties, asked.by)
-    inference = Inference("cluster", asked.by, 0, np.nan, asked.level, asked.draws, asked.seed)
-    table, vcov, inference = _infer(rows, influence, treated, labels, inference)
+    inference = Inference(
+        "spatial" if spatial else "cluster", asked.by, 0, np.nan, asked.level, asked.draws, asked.seed
+    )
+    inferred = _infer(rows, influence, treated, labels, inference, asked, coordinates)
     return record(
         design,
-        table=table,
-        vcov=vcov,
+        table=inferred.table,
+        vcov=inferred.vcov,
         influence=influence,
         counties=counties,
         treated=treated,
         estimand=estimand,
         reference=reference,
-        inference=inference,
-        notes=[*notes, *_cluster_notes(treated, labels, asked.by)],
+        inference=inferred.inference,
+        notes=[*notes, *_cluster_notes(treated, labels, asked.by), *inferred.notes],
         dropped=dropped,
+        coordinates=coordinates,
     )
+
+
+def _coordinates(design: Design, counties: pd.Index, treated: Array) -> Array:
+    """Return latitude and longitude of the counties that enter, (counties, 2)."""
+    places = design.geography.places.set_index("county_fips")[["latitude", "longitude"]]
+    found = places.reindex(counties).to_numpy(dtype=float)
+    entered = np.asarray(~np.isnan(treated).all(axis=1), dtype=bool)
+    lost = counties[entered & np.isnan(found).any(axis=1)]
+    if len(lost):
+        more = f" and {len(lost) - 10} more" if len(lost) > 10 else ""
+        raise SampleError(
+            f"{len(lost)} counties without a place ({' '.join(map(str, lost[:10]))}{more}) under spatial errors",
+            "latitude and longitude of every county",
+            "the panel's geography",
+        )
+    return np.where(entered[:, None], found, np.nan)
 
 
 def record(
@@ -271,6 +370,7 @@ def record(
     inference: Inference,
     notes: Sequence[str],
     dropped: Iterable[tuple[str, int, int, int]] = (),
+    coordinates: Array | None = None,
 ) -> Estimate:
     """Return the record of numbers already inferred; what they were estimated on is copied from the
     design."""
@@ -291,29 +391,48 @@ def record(
         spec=design.spec,
         stamp=design.stamp,
         notes=tuple(dict.fromkeys([*design.notes, *notes])),
+        coordinates=coordinates,
     )
 
 
 def _cluster_notes(treated: Array, labels: NDArray[np.str_], by: str) -> list[str]:
     count = len(np.unique(labels[np.nan_to_num(treated).sum(axis=1) > 0]))
     notes = []
-    if by == "state" and count < FEW_TREATED_CLUSTERS:
+    if by in OF_STATES and count < FEW_TREATED_CLUSTERS:
         notes.append(
             f"treated counties lie in {count} states: cluster-robust errors are too small with so few"
         )
     alone = int((_treated_clusters(treated, labels) == 1).sum())
     if alone:
+        one = {"none": "county", **dict.fromkeys(OF_STATES, "state"), "county_and_year": "county"}.get(by, by)
         notes.append(
-            f"{alone} estimates have their treated counties in one {by}: no error can be given for them"
+            f"{alone} estimates have their treated counties in one {one}: no error can be given for them"
         )
     return notes
 
 
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """The full table, its variance matrix, how it was made and what must be said of it."""
+
+    table: pd.DataFrame
+    vcov: Array
+    inference: Inference
+    notes: tuple[str, ...] = ()
+
+
 def _infer(
-    rows: pd.DataFrame, influence: Array, treated: Array, labels: NDArray[np.str_], inference: Inference
-) -> tuple[pd.DataFrame, Array, Inference]:
-    """Return the full table, its variance matrix and the inference; clusters no county of which enters are
-    not counted."""
+    rows: pd.DataFrame,
+    influence: Array,
+    treated: Array,
+    labels: NDArray[np.str_],
+    inference: Inference,
+    asked: InferenceSection,
+    coordinates: Array | None,
+) -> Inferred:
+    """Return errors from influence, by cluster or by distance; counties that do not enter are not counted."""
+    if coordinates is not None:
+        return _infer_spatial(rows, influence, treated, labels, inference, asked, coordinates)
     entered = ~np.isnan(treated).all(axis=1)
     g = len(np.unique(labels[entered]))
     if g < 2:
@@ -340,7 +459,55 @@ def _infer(
     # Treated counties of one cluster: nothing varies on their side between clusters, and the formula would print an
     # error of the comparison side alone, often zero.
     error = np.where(alone, np.nan, np.sqrt(np.diag(vcov)))
-    return tabulate(rows, error, treated, inference.df, critical, band), vcov, inference
+    return Inferred(tabulate(rows, error, treated, inference.df, critical, band), vcov, inference)
+
+
+def _infer_spatial(
+    rows: pd.DataFrame,
+    influence: Array,
+    treated: Array,
+    labels: NDArray[np.str_],
+    inference: Inference,
+    asked: InferenceSection,
+    coordinates: Array,
+) -> Inferred:
+    entered = ~np.isnan(treated).all(axis=1)
+    told = ~rows["estimate"].isna().to_numpy()
+    found = _spatial(influence[entered][:, told], coordinates[entered], asked)
+    vcov = np.full((len(rows), len(rows)), np.nan)
+    vcov[np.ix_(told, told)] = found.vcov
+    variance = np.diag(vcov)
+    scale = np.nanmax(np.abs(variance), initial=0.0)
+    # What rounding leaves of a variance of zero is none.
+    positive = variance > 1e-13 * scale
+    use = positive & (_treated_clusters(treated, labels) >= 2)
+    error = np.sqrt(np.where(use, variance, np.nan))
+    band = joint_critical_value(vcov[np.ix_(use, use)], asked.level, asked.draws, asked.seed, np.inf)
+    notes = [
+        f"errors correlated up to {asked.cutoff_km:g} km ({asked.kernel} kernel), {found.neighbours:.1f} other counties "
+        "within it on average; normal quantiles, no factor for few counties"
+    ]
+    without = int((told & ~positive).sum())
+    if without:
+        notes.append(
+            f"{without} of {len(rows)} estimates have a spatial variance that is not positive: no error can be given "
+            "for them"
+        )
+    if not found.positive:
+        notes.append(
+            "the spatial variance matrix is not positive semidefinite: tests of several rows together are not to be read"
+        )
+    made = replace(inference, clusters=int(entered.sum()), df=np.inf)
+    table = tabulate(rows, error, treated, np.inf, t_quantile(asked.level, np.inf), band)
+    return Inferred(table, vcov, made, tuple(notes))
+
+
+def _spatial(influence: Array, coordinates: Array, asked: InferenceSection) -> SpatialVariance:
+    assert asked.cutoff_km is not None and asked.kernel is not None
+    kernel: Kernel = "bartlett" if asked.kernel == "bartlett" else "uniform"
+    return spatial_variance(
+        influence, coordinates[:, 0], coordinates[:, 1], cutoff=asked.cutoff_km, kernel=kernel
+    )
 
 
 def _treated_clusters(treated: Array, labels: NDArray[np.str_]) -> NDArray[np.int64]:
@@ -349,9 +516,14 @@ def _treated_clusters(treated: Array, labels: NDArray[np.str_]) -> NDArray[np.in
 
 
 def tabulate(
-    rows: pd.DataFrame, error: Array, treated: Array, df: float, critical: float, band: float
+    rows: pd.DataFrame,
+    error: Array,
+    treated: Array,
+    df: float | Array,
+    critical: float | Array,
+    band: float | Array,
 ) -> pd.DataFrame:
-    """Return the table of an estimate from estimates, standard errors and critical values."""
+    """Return the table of an estimate from estimates, standard errors and critical values, one for all rows or (k,)."""
     estimate = rows["estimate"].to_numpy(dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = np.where(error > 0, estimate / error, np.nan)
@@ -438,9 +610,13 @@ def aggregate(estimate: Estimate, over: Over = "post") -> Estimate:
         )
     parts = [_average(estimate, (keys == key).to_numpy(dtype=bool)) for key in wanted]
     names = {"event_time": "event_time", "cohort": "cohort", "calendar": "time"}
+    apart = table["term"].str.startswith(LEAD).to_numpy(dtype=bool)
+    marks = [LEAD if apart[keys == key].all() else "" for key in wanted]
     rows = pd.DataFrame(
         {
-            "term": ["post"] if over == "post" else [f"{names[over]}={key}" for key in wanted],
+            "term": ["post"]
+            if over == "post"
+            else [f"{mark}{names[over]}={key}" for mark, key in zip(marks, wanted, strict=True)],
             "cohort": wanted if over == "cohort" else pd.NA,
             "time": wanted if over == "calendar" else pd.NA,
             "event_time": wanted if over == "event_time" else pd.NA,
@@ -450,28 +626,84 @@ def aggregate(estimate: Estimate, over: Over = "post") -> Estimate:
     influence = np.column_stack([part[1] for part in parts])
     treated = np.column_stack([part[2] for part in parts])
     labels = cluster_labels(estimate.counties, estimate.inference.by)
-    new_table, vcov, inference = _infer(rows, influence, treated, labels, estimate.inference)
+    made = estimate.inference
+    of_matrix = made.kind not in ("spatial", "placebo") and not (
+        made.kind == "cluster" and made.by in ("state", "county")
+    )
+    if made.kind == "placebo":
+        inferred = infer_from_placebos(rows, influence, treated, made)
+    elif of_matrix:
+        inferred = _infer_from_matrix(estimate, rows, treated, labels, np.array([part[3] for part in parts]))
+    else:
+        inferred = _infer(
+            rows, influence, treated, labels, made, estimate.spec.inference, estimate.coordinates
+        )
+    noted = _aggregation_notes(estimate, after, over, of_matrix)
     return replace(
         estimate,
-        table=new_table,
-        vcov=vcov,
+        table=inferred.table,
+        vcov=inferred.vcov,
         influence=influence,
         treated=treated,
-        inference=inference,
+        inference=inferred.inference,
         estimand="event_time" if over == "event_time" else "att",
         reference=estimate.reference if over == "event_time" else None,
-        notes=tuple(dict.fromkeys([*estimate.notes, *_aggregation_notes(estimate, after, over)])),
+        notes=tuple(dict.fromkeys([*estimate.notes, *noted, *inferred.notes])),
     )
 
 
-def _average(estimate: Estimate, chosen: NDArray[np.bool_]) -> tuple[float, Array, Array]:
-    """Return the average of the chosen rows, its influence and its treated weights, (counties,) each."""
+def _infer_from_matrix(
+    estimate: Estimate, rows: pd.DataFrame, treated: Array, labels: NDArray[np.str_], shares: Array
+) -> Inferred:
+    """Return errors of averages from the variance matrix of their parts, shares (rows, parts) taken as given."""
+    made = estimate.inference
+    errors = estimate.table["std_error"].to_numpy(dtype=float)
+    parts = np.where(np.isnan(estimate.vcov), 0.0, estimate.vcov)
+    vcov = shares @ parts @ shares.T
+    missing = rows["estimate"].isna().to_numpy()
+    vcov[missing, :] = vcov[:, missing] = np.nan
+    unknown = ((shares != 0) & np.isnan(errors)).any(axis=1) | (_treated_clusters(treated, labels) < 2)
+    variance = np.diag(vcov)
+    use = ~missing & ~unknown & (variance > 0)
+    error = np.sqrt(np.where(use, variance, np.nan))
+    band = joint_critical_value(vcov[np.ix_(use, use)], made.level, made.draws, made.seed, made.df)
+    table = tabulate(rows, error, treated, made.df, t_quantile(made.level, made.df), band)
+    return Inferred(table, vcov, made)
+
+
+def infer_from_placebos(rows: pd.DataFrame, influence: Array, treated: Array, made: Inference) -> Inferred:
+    """Return tests and intervals of rows from what each donor shows as if it had been treated.
+
+    Args:
+        rows: term, cohort, time, event_time, estimate.
+        influence: (counties, k), a donor's row its placebo estimates.
+        treated: (counties, k), 0 for donors; see `Estimate`.
+        made: of kind placebo.
+    """
+    donors = (treated == 0).all(axis=1)
+    estimate = rows["estimate"].to_numpy(dtype=float)
+    test = placebo_test(estimate, influence[donors], made.level)
+    nothing = np.full(len(rows), np.nan)
+    table = tabulate(rows, np.sqrt(np.diag(test.vcov)), treated, made.df, nothing, nothing)
+    table = table.assign(
+        p_value=test.p_value,
+        conf_low=estimate - test.half_width,
+        conf_high=estimate + test.half_width,
+        band_low=estimate - test.band_half_width,
+        band_high=estimate + test.band_half_width,
+    )
+    return Inferred(table, test.vcov, made)
+
+
+def _average(estimate: Estimate, chosen: NDArray[np.bool_]) -> tuple[float, Array, Array, Array]:
+    """Return the average of the chosen rows, its influence and treated weights, (counties,) each, and the rows'
+    shares in it."""
     assert estimate.influence is not None
     effects = estimate.table["estimate"].to_numpy(dtype=float)
     use = chosen & ~np.isnan(effects)
     if not use.any():
         nothing = np.full(len(estimate.counties), np.nan)
-        return np.nan, nothing, nothing
+        return np.nan, nothing, nothing, np.zeros(len(effects))
     members = estimate.treated[:, use]
     weight = np.nan_to_num(members)
     sizes = weight.sum(axis=0)
@@ -481,17 +713,24 @@ def _average(estimate: Estimate, chosen: NDArray[np.bool_]) -> tuple[float, Arra
     # average up.
     influence = estimate.influence[:, use] @ (sizes / total) + weight @ (effects[use] - average) / total
     entered = ~np.isnan(members).all(axis=1)
-    return average, influence, np.where(entered, weight.sum(axis=1), np.nan)
+    shares = np.zeros(len(effects))
+    shares[use] = sizes / total
+    return average, influence, np.where(entered, weight.sum(axis=1), np.nan), shares
 
 
-def _aggregation_notes(estimate: Estimate, after: NDArray[np.bool_], over: str) -> list[str]:
+def _aggregation_notes(estimate: Estimate, after: NDArray[np.bool_], over: str, of_matrix: bool) -> list[str]:
     missing = estimate.table["estimate"].isna().to_numpy()
     if over != "event_time":
         missing = missing & after
     counted = (
         "their population in the baseline year" if estimate.spec.estimator.weights != "none" else "one each"
     )
-    notes = [f"averages weigh treated county-years ({counted}); errors allow for estimated shares"]
+    shares = "take their shares as given" if of_matrix else "allow for estimated shares"
+    if estimate.inference.kind == "placebo":
+        shares = "come from the same averages of the donors"
+    notes = [f"averages weigh treated county-years ({counted}); errors {shares}"]
+    if of_matrix and estimate.inference.kind in ("cr2", "cr3"):
+        notes.append("degrees of freedom of averages are the fewest of any of their parts")
     if missing.any():
         notes.append(
             f"{int(missing.sum())} of {len(missing)} {estimate.estimand} effects are missing, in no average"
@@ -513,8 +752,10 @@ def recluster(estimate: Estimate, by: Literal["state", "county"]) -> Estimate:
         )
     labels = cluster_labels(estimate.counties, by)
     asked = replace(estimate.inference, by=by)
-    table, vcov, inference = _infer(estimate.table, estimate.influence, estimate.treated, labels, asked)
-    return replace(estimate, table=table, vcov=vcov, inference=inference)
+    found = _infer(
+        estimate.table, estimate.influence, estimate.treated, labels, asked, estimate.spec.inference, None
+    )
+    return replace(estimate, table=found.table, vcov=found.vcov, inference=found.inference)
 
 
 def check_estimate(estimate: Estimate, tolerance: float = 1e-9) -> None:
@@ -549,7 +790,8 @@ def check_estimate(estimate: Estimate, tolerance: float = 1e-9) -> None:
     hold(np.isfinite(present).all(), "vcov is finite for estimated rows")
     scale = max(float(np.abs(present).max(initial=0)), 1e-300)
     hold(np.abs(present - present.T).max(initial=0) <= tolerance * scale, "vcov is symmetric")
-    if present.size:
+    # Errors by distance need not give one; the notes say where they do not.
+    if present.size and estimate.inference.kind != "spatial":
         hold(np.linalg.eigvalsh(present).min() >= -1e-8 * scale * k, "vcov is positive semidefinite")
     errors = table["std_error"].to_numpy(dtype=float)[~missing]
     known = ~np.isnan(errors)
@@ -586,10 +828,19 @@ def check_estimate(estimate: Estimate, tolerance: float = 1e-9) -> None:
         hold(np.isfinite(estimate.influence[:, ~missing]).all(), "influence is finite")
         outside = np.isnan(estimate.treated[:, ~missing])
         hold((estimate.influence[:, ~missing][outside] == 0).all(), "counties outside a row do not move it")
-    if estimate.inference.kind in ("cluster", "wild_bootstrap") and estimate.inference.by in (
-        "state",
-        "county",
-    ):
+    if estimate.inference.kind == "spatial":
+        hold(
+            estimate.influence is not None and estimate.coordinates is not None,
+            "spatial errors come with influence and coordinates",
+        )
+        assert estimate.influence is not None and estimate.coordinates is not None
+        entered = ~np.isnan(estimate.treated).all(axis=1)
+        near = _spatial(
+            estimate.influence[entered][:, ~missing], estimate.coordinates[entered], estimate.spec.inference
+        )
+        hold(np.allclose(near.vcov, present, rtol=1e-8, atol=1e-12 * scale), "influence reproduces vcov")
+        hold(estimate.inference.clusters == entered.sum(), "counties are counted")
+    if estimate.inference.kind in BY_INFLUENCE and estimate.inference.by in ("state", "county"):
         hold(estimate.influence is not None, "errors by cluster come with influence")
         assert estimate.influence is not None
         entered = ~np.isnan(estimate.treated).all(axis=1)

@@ -21,7 +21,14 @@ from analysis.base.errors import SampleError, SpecError
 from analysis.design.design import Design
 from analysis.estimation.estimate import Estimate, aggregate, make_estimate
 from analysis.estimation.panel_arrays.effects import without_singletons
-from analysis.estimation.panel_arrays.panel import Cells, LongPanel, cell_weights, make_cells, read_panel
+from analysis.estimation.panel_arrays.panel import (
+    STRATA,
+    Cells,
+    LongPanel,
+    cell_weights,
+    read_panel,
+    treated_cells,
+)
 from analysis.estimation.panel_arrays.regression import poisson_regression, separated_rows
 from analysis.estimation.panel_arrays.saturated import Saturated, saturated_effects
 
@@ -34,7 +41,8 @@ def group_time(design: Design) -> Estimate:
     """Estimate the effect on each cohort in each year from adoption on.
 
     Args:
-        design: a panel; ``estimator.method`` linear or poisson, ``estimator.within`` none or state (linear alone).
+        design: a panel; ``estimator.method`` linear or poisson, ``estimator.within`` none, state or urban_class
+            (linear alone).
 
     Returns:
         An Estimate of estimand ``group_time``: a row a cohort, base year and year from adoption (less anticipation)
@@ -63,13 +71,7 @@ def group_time(design: Design) -> Estimate:
         covariates=design.covariates,
         anticipation=spec.treatment.anticipation,
     )
-    placed = panel.base[panel.county] > 0
-    panel = panel.rows(placed | panel.never[panel.county])
-    cells = make_cells(panel, ~panel.untreated)
-    if not len(cells):
-        raise SampleError(
-            "no treated county is observed before and after adoption", "such counties", "sample.years"
-        )
+    panel, cells = treated_cells(panel)
     nested = spec.estimator.within == "state" and spec.inference.by == "state"
     counts = spec.estimator.method == "poisson"
     found, more = _poisson(panel, cells) if counts else (_linear(panel, cells), [])
@@ -115,7 +117,7 @@ def _refuse(design: Design) -> None:
         for found, wrong, where in (
             (f'outcome.scale = "{spec.outcome.scale}"', spec.outcome.scale != "count", "outcome.scale"),
             (f'estimator.weights = "{spec.estimator.weights}"', spec.estimator.weights != "none", "estimator.weights"),
-            ('estimator.within = "state"', spec.estimator.within == "state", "estimator.within"),
+            (f'estimator.within = "{spec.within}"', spec.within != "none", "estimator.within"),
             ("covariates.names", bool(design.covariates), "covariates.names"),
         ):  # fmt: skip
             if wrong:
@@ -142,7 +144,7 @@ def _linear(panel: LongPanel, cells: Cells) -> Saturated:
 
 
 def _poisson(panel: LongPanel, cells: Cells) -> tuple[Saturated, list[str]]:
-    if not (np.isfinite(panel.population).all() and (panel.population > 0).all()):
+    if not (np.isfinite(panel.people).all() and (panel.people > 0).all()):
         raise SampleError("a county-year without residents", "a positive population as exposure", "sample")
     if (panel.outcome < 0).any():
         raise SampleError("a negative count", "counts from 0", "outcome")
@@ -160,7 +162,7 @@ def _poisson(panel: LongPanel, cells: Cells) -> tuple[Saturated, list[str]]:
     x = x[kept][:, np.concatenate([seen, np.ones(panel.controls.shape[1], dtype=bool)])]
     _, county = np.unique(here.county, return_inverse=True)
     _, year = np.unique(here.year, return_inverse=True)
-    fitted = poisson_regression(here.outcome, here.population, x, county, year)
+    fitted = poisson_regression(here.outcome, here.people, x, county, year)
     if not fitted.converged:
         raise SampleError(
             "the Poisson iteration did not settle", "counts that vary within counties", "sample"
@@ -193,10 +195,10 @@ def _notes(design: Design, cells: Cells, found: Saturated, nested: bool) -> list
         "all years before adoption together are the base",
         f"error factor (N - 1) / (N - k) x G / (G - 1), N = {found.rows:,}, k = {k}",
     ]
-    within = design.spec.estimator.within == "state"
+    within = STRATA.get(design.spec.within, "")
     if within:
         notes.append(
-            "compared within states: cells hold states with both arms, by their treated county-years"
+            f"compared within {within}: cells hold {within} with both arms, by their treated county-years"
         )
     if design.controls:
         notes.append(f"control policies with one coefficient: {', '.join(design.controls)}")
@@ -211,6 +213,6 @@ def _notes(design: Design, cells: Cells, found: Saturated, nested: bool) -> list
     if missing.any():
         notes.append(
             "not estimated, nobody untreated to compare with or no event in the cell: "
-            f"{cells.where(missing)}{' (within states)' if within else ''}"
+            f"{cells.where(missing)}{f' (within {within})' if within else ''}"
         )
     return notes

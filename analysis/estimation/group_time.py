@@ -24,18 +24,17 @@ comparison counties untreated in both years:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.linalg import qr
 
 from analysis.base.errors import SampleError, SpecError
 from analysis.design.design import Design
-from analysis.estimation.estimate import Estimate, aggregate, make_estimate
+from analysis.estimation.estimate import Estimate, aggregate, cell_rows, make_estimate
 from analysis.estimation.matching.propensity import fit_logit
+from analysis.estimation.panel_arrays.panel import STRATA, LongPanel, read_panel
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -179,104 +178,8 @@ def _independent(x: Array) -> Array:
     return x[:, diagonal > 1e-8 * np.sqrt(len(x))]
 
 
-# --- the panel as arrays
+# --- all cells of a panel
 # ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Counties of one cohort with one base year; members is (n,)."""
-
-    cohort: int
-    base: int
-    members: Flags
-
-
-@dataclass(frozen=True, slots=True)
-class Wide:
-    """A panel as arrays: counties in rows, years in columns.
-
-    Args:
-        counties: sorted codes, (n,).
-        years: sorted, (T,).
-        outcome: (n, T), missing where not observed.
-        event_time: (n, T), missing where never treated or not observed.
-        untreated: (n, T) observed and wholly before adoption and anticipation, or never treated.
-        never: (n,).
-        cohort: (n,), 0 for never.
-        base: (n,) last year wholly before adoption and anticipation; 0 where unknown.
-        weights: (n,).
-        strata: (n,) codes.
-        covariates: (n, p).
-        controls: (n, T, q).
-    """
-
-    counties: pd.Index
-    years: NDArray[np.int64]
-    outcome: Array
-    event_time: Array
-    untreated: Flags
-    never: Flags
-    cohort: NDArray[np.int64]
-    base: NDArray[np.int64]
-    weights: Array
-    strata: NDArray[np.intp]
-    covariates: Array
-    controls: Array
-
-
-def widen(design: Design) -> Wide:
-    """Return the design's panel as arrays."""
-    table, anticipation = design.table, design.spec.treatment.anticipation
-    counties = pd.Index(sorted(table["county_fips"].unique()), name="county_fips")
-    years = np.sort(table["year"].unique()).astype(np.int64)
-    row, column = counties.get_indexer(table["county_fips"]), np.searchsorted(years, table["year"])
-
-    def spread(values: pd.Series) -> Array:
-        out = np.full((len(counties), len(years)), np.nan)
-        out[row, column] = values.to_numpy(dtype=float, na_value=np.nan)
-        return out
-
-    outcome, event_time = spread(table["outcome"]), spread(table["event_time"])
-    first = table.drop_duplicates("county_fips").set_index("county_fips").loc[counties]
-    never = first["cohort"].isna().to_numpy()
-    observed = np.isfinite(outcome)
-    before = event_time <= -1 - anticipation
-    # Any row before adoption tells the base year: event time runs without a gap up to -1 there.
-    implied = np.where(before, years[None, :] - event_time - 1 - anticipation, 0.0).max(axis=1)
-    return Wide(
-        counties=counties,
-        years=years,
-        outcome=outcome,
-        event_time=event_time,
-        untreated=observed & (before | never[:, None]),
-        never=never,
-        cohort=first["cohort"].fillna(0).to_numpy(dtype=np.int64),
-        base=implied.astype(np.int64),
-        weights=first["weight"].to_numpy(dtype=float),
-        strata=pd.factorize(first["stratum"], sort=True)[0].astype(np.intp),
-        covariates=first[list(design.covariates)].to_numpy(dtype=float),
-        controls=np.stack([spread(table[name]) for name in design.controls], axis=2)
-        if design.controls
-        else np.zeros((*outcome.shape, 0)),
-    )
-
-
-def groups(wide: Wide) -> Iterator[Group]:
-    """Yield the groups that are observed after adoption, by cohort and base year.
-
-    A base year that is not among the panel's years is replaced by the nearest earlier one that is.
-    """
-    after = (np.nan_to_num(wide.event_time, nan=-1.0) >= 0).any(axis=1)
-    place = np.searchsorted(wide.years, wide.base, side="right") - 1
-    base = np.where(place >= 0, wide.years[np.maximum(place, 0)], 0)
-    usable = ~wide.never & (wide.base > 0) & (place >= 0)
-    for cohort, year in sorted(
-        {(int(c), int(b)) for c, b in zip(wide.cohort[usable], base[usable], strict=True)}
-    ):
-        members = usable & (wide.cohort == cohort) & (base == year)
-        if (after & members).any():
-            yield Group(cohort, year, members)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,11 +197,11 @@ class Cell:
     trimmed: int
 
 
-def estimate_cells(wide: Wide, method: str, comparison: str) -> list[Cell]:
+def estimate_cells(panel: LongPanel, method: str, comparison: str) -> list[Cell]:
     """Estimate every cell of a panel.
 
     Args:
-        wide: the panel.
+        panel: the panel.
         method: one of METHODS.
         comparison: never_treated | not_yet_treated.
 
@@ -308,42 +211,45 @@ def estimate_cells(wide: Wide, method: str, comparison: str) -> list[Cell]:
     """
     cells: list[Cell] = []
     known: dict[tuple[bytes | str, ...], Nuisance | CellError] = {}
-    empty = np.full(len(wide.counties), np.nan)
-    for group in groups(wide):
-        b = int(np.searchsorted(wide.years, group.base))
-        eligible = wide.never if comparison == "never_treated" else wide.cohort != group.cohort
-        for t, year in enumerate(wide.years):
-            treated = group.members & np.isfinite(wide.outcome[:, t])
+    empty = np.full(len(panel.counties), np.nan)
+    outcome, event_times = panel.wide(panel.outcome), panel.wide(panel.event_time)
+    controls, observed = panel.wide(panel.controls), np.isfinite(outcome)
+    untreated = panel.wide(panel.untreated.astype(float)) == 1
+    for cohort, base, group in panel.groups():
+        b = int(np.searchsorted(panel.years, base))
+        eligible = panel.never if comparison == "never_treated" else panel.cohort != cohort
+        for t, year in enumerate(panel.years):
+            treated = group & observed[:, t]
             if t == b or not treated.any():
                 continue  # the base itself, or the transition year, which has no row
-            event_time = int(wide.event_time[treated, t].max())
-            place = (group.cohort, group.base, int(year), event_time)
-            treated &= np.isfinite(wide.outcome[:, b])
-            arm = eligible & ~group.members & wide.untreated[:, t] & wide.untreated[:, b]
-            both = np.intersect1d(wide.strata[treated], wide.strata[arm])
-            members = np.flatnonzero((treated | arm) & np.isin(wide.strata, both))
+            event_time = int(event_times[treated, t].max())
+            place = (cohort, base, int(year), event_time)
+            treated &= observed[:, b]
+            arm = eligible & ~group & untreated[:, t] & untreated[:, b]
+            both = np.intersect1d(panel.stratum[treated], panel.stratum[arm])
+            members = np.flatnonzero((treated | arm) & np.isin(panel.stratum, both))
             if not len(members):
                 reason = "no comparison county observed in both years" + (
                     " in their strata" if arm.any() else ""
                 )
                 cells.append(Cell(*place, np.nan, empty, empty, reason, 0))
                 continue
-            d, w = treated[members], wide.weights[members]
-            shifts = wide.controls[members, t] - wide.controls[members, b]
+            d, w = treated[members], panel.size[members]
+            shifts = controls[members, t] - controls[members, b]
             key = (method, members.tobytes(), d.tobytes(), shifts.tobytes())
             if key not in known:
-                x = np.hstack([wide.covariates[members], shifts])
+                x = np.hstack([panel.covariates[members], shifts])
                 try:
-                    known[key] = prepare_cell(d, w, wide.strata[members], x, method)
+                    known[key] = prepare_cell(d, w, panel.stratum[members], x, method)
                 except CellError as error:
                     known[key] = error
             nuisance = known[key]
             if isinstance(nuisance, CellError):
                 cells.append(Cell(*place, np.nan, empty, empty, str(nuisance), 0))
                 continue
-            change = wide.outcome[members, t] - wide.outcome[members, b]
+            change = outcome[members, t] - outcome[members, b]
             effect, contribution = cell_effect(change, d, w, nuisance)
-            influence, weight = np.zeros(len(wide.counties)), empty.copy()
+            influence, weight = np.zeros(len(panel.counties)), empty.copy()
             influence[members], weight[members] = contribution, np.where(d, w, 0.0)
             cells.append(Cell(*place, effect, influence, weight, "", nuisance.trimmed))
     return cells
@@ -366,7 +272,7 @@ def group_time(design: Design) -> Estimate:
 
     Raises:
         SpecError: an unknown method or comparison, or a design that is no panel.
-        SampleError: no cohort is observed on both sides of adoption.
+        SampleError: no cohort is observed on both sides of adoption with a comparison.
 
     Assumption: parallel trends given covariates (within strata), no anticipation beyond the stated years,
     policies stay once adopted.
@@ -383,8 +289,13 @@ def group_time(design: Design) -> Estimate:
         raise SpecError(
             f"treatment.comparison = {treatment.comparison!r}", "never_treated or not_yet_treated"
         )
-    wide = widen(design)
-    cells = estimate_cells(wide, estimator.method, treatment.comparison)
+    panel = read_panel(
+        design.table,
+        controls=design.controls,
+        covariates=design.covariates,
+        anticipation=treatment.anticipation,
+    )
+    cells = estimate_cells(panel, estimator.method, treatment.comparison)
     if not any(np.isfinite(cell.effect) for cell in cells):
         why = (
             "; ".join(sorted({cell.reason for cell in cells}))
@@ -394,16 +305,13 @@ def group_time(design: Design) -> Estimate:
             f"no group-time effect can be estimated: {why}", "treated and comparison counties", "sample"
         )
     several = len({(cell.cohort, cell.base) for cell in cells}) > len({cell.cohort for cell in cells})
-    rows = pd.DataFrame(
-        {
-            "term": [
-                f"cohort={c.cohort}, {f'base={c.base}, ' if several else ''}time={c.time}" for c in cells
-            ],
-            "cohort": [c.cohort for c in cells],
-            "time": [c.time for c in cells],
-            "event_time": [c.event_time for c in cells],
-            "estimate": [c.effect for c in cells],
-        }
+    rows = cell_rows(
+        [c.cohort for c in cells],
+        [c.base for c in cells],
+        [c.time for c in cells],
+        [c.event_time for c in cells],
+        [c.effect for c in cells],
+        several=several,
     )
     treated = np.column_stack([c.treated for c in cells])
     influence = np.column_stack([np.where(np.isnan(c.effect), np.nan, c.influence) for c in cells])
@@ -411,13 +319,15 @@ def group_time(design: Design) -> Estimate:
     return make_estimate(
         design,
         rows=rows,
-        counties=wide.counties,
+        counties=panel.counties,
         influence=influence,
         treated=treated,
         estimand="group_time",
         reference=-1 - treatment.anticipation,
-        notes=_notes(design, wide, cells, treated),
-        dropped=_dropped(wide, entered),
+        notes=[*panel.notes, *_notes(design, panel, cells, treated)],
+        dropped=[]
+        if entered.all()
+        else [panel.line("group-time cells: observed before and after, with a comparison", entered)],
     )
 
 
@@ -432,25 +342,9 @@ def fit(design: Design) -> Estimate:
     return aggregate(group_time(design), over="event_time")
 
 
-def _dropped(wide: Wide, entered: Flags) -> list[tuple[str, int, int, int]]:
-    if entered.all():
-        return []
-    years = int(np.isfinite(wide.outcome[entered]).sum())
-    rule = "group-time cells: observed before and after, with a comparison"
-    return [(rule, int(entered.sum()), years, int((entered & ~wide.never).sum()))]
-
-
-def _notes(design: Design, wide: Wide, cells: list[Cell], treated: Array) -> list[str]:
+def _notes(design: Design, panel: LongPanel, cells: list[Cell], treated: Array) -> list[str]:
     reference = -1 - design.spec.treatment.anticipation
     notes = [f"universal base: the last year wholly before adoption (event time {reference})"]
-    moved = (wide.base >= wide.years[0]) & ~np.isin(wide.base, wide.years) & ~np.isnan(treated).all(axis=1)
-    if moved.any():
-        notes.append(
-            f"{int(moved.sum())} counties' base year is not in the panel: the nearest earlier one is used"
-        )
-    always = ~wide.never & (wide.base == 0)
-    if always.any():
-        notes.append(f"{int(always.sum())} counties are treated in every year observed: they enter no cell")
     for reason in sorted({c.reason for c in cells if c.reason}):
         years: dict[tuple[int, int], list[int]] = {}
         for cell in cells:
@@ -458,8 +352,7 @@ def _notes(design: Design, wide: Wide, cells: list[Cell], treated: Array) -> lis
                 years.setdefault((cell.cohort, cell.base), []).append(cell.time)
         where = "; ".join(f"cohort {g}, base {b}: {' '.join(map(str, t))}" for (g, b), t in years.items())
         notes.append(f"not estimated, {reason}: {where}")
-    lost = ~wide.never & (wide.base > 0) & ~(np.nan_to_num(treated) > 0).any(axis=1)
-    lost &= (np.nan_to_num(wide.event_time, nan=-1.0) >= 0).any(axis=1)
+    lost = panel.adopters & ~(np.nan_to_num(treated) > 0).any(axis=1)
     if lost.any():
         notes.append(
             f"{int(lost.sum())} counties observed before and after adoption are in no estimated cell"
@@ -474,8 +367,9 @@ def _notes(design: Design, wide: Wide, cells: list[Cell], treated: Array) -> lis
         notes.append(
             f"comparison counties with a propensity score of {TRIM} or more are left out ({trimmed} times)"
         )
-    if design.spec.estimator.within == "state":
-        notes.append("compared within states: cells hold states with both arms")
+    within = STRATA.get(design.spec.within, "")
+    if within:
+        notes.append(f"compared within {within}: cells hold {within} with both arms")
     if design.controls:
         notes.append(f"held constant by their change since the base year: {', '.join(design.controls)}")
     return notes

@@ -19,6 +19,9 @@ from scipy import stats
 Array = NDArray[np.float64]
 Multiplier = Literal["rademacher", "webb", "mammen"]
 
+# Steps to either side in which the end of an interval is looked for, in standard errors before and after.
+SCAN, FARTHEST = 32, 1024.0
+
 
 def cluster_sums(influence: Array, clusters: NDArray[np.generic]) -> Array:
     """Return the influence summed within clusters, (G, k), clusters in sorted order.
@@ -68,15 +71,20 @@ def t_quantile(level: float, df: float) -> float:
     return float(stats.norm.ppf((1 + level) / 2) if np.isinf(df) else stats.t.ppf((1 + level) / 2, df))
 
 
-def two_sided_p(statistic: Array, df: float) -> Array:
+def two_sided_p(statistic: Array, df: float | Array) -> Array:
     """Return two-sided p-values of t statistics; missing stays missing.
+
+    Args:
+        statistic: (k,).
+        df: degrees of freedom of all, infinite for normal ones, or (k,) finite ones of each.
 
     Example:
         >>> two_sided_p(np.array([0.0, np.nan]), np.inf)
         array([ 1., nan])
     """
     size = np.abs(np.asarray(statistic, dtype=float))
-    return np.asarray(2 * (stats.norm.sf(size) if np.isinf(df) else stats.t.sf(size, df)), dtype=float)
+    normal = np.ndim(df) == 0 and np.isinf(df)
+    return np.asarray(2 * (stats.norm.sf(size) if normal else stats.t.sf(size, df)), dtype=float)
 
 
 def draw_multipliers(draws: int, clusters: int, rng: np.random.Generator, kind: Multiplier) -> Array:
@@ -145,6 +153,67 @@ def simultaneous_critical_value(
     if np.isfinite(df):
         largest /= np.sqrt(rng.chisquare(df, draws) / df)
     return max(pointwise, float(np.quantile(largest, level)))
+
+
+def joint_critical_value(vcov: Array, level: float, draws: int, seed: int, df: float) -> float:
+    """Return the critical value of a band that covers all estimates at once, from their variance matrix alone.
+
+    The quantile of the largest absolute statistic over draws of normal errors with that correlation, over the root
+    of a chi-squared draw over its degrees of freedom where these are finite.
+
+    Args:
+        vcov: (k, k) with a positive diagonal; what makes it indefinite is left out.
+        level: coverage in (0, 1).
+        draws: number of draws; with none the pointwise value is returned.
+        seed: of the generator.
+        df: degrees of freedom of the pointwise interval.
+
+    Source: Montiel Olea and Plagborg-Møller (2019), Journal of Applied Econometrics 34(1).
+
+    Example:
+        >>> round(joint_critical_value(np.eye(3), 0.95, 200_000, 1, np.inf), 2)  # (2 * 0.95^(1/3) - 1 quantile)
+        2.39
+    """
+    pointwise = t_quantile(level, df)
+    if draws < 1 or len(vcov) < 2:
+        return pointwise
+    error = np.sqrt(np.diag(vcov))
+    values, vectors = np.linalg.eigh(vcov / error / error[:, None])
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    root /= np.sqrt((root**2).sum(axis=1, keepdims=True))
+    rng = np.random.default_rng(seed)
+    largest = np.abs(rng.normal(size=(draws, len(error))) @ root.T).max(axis=1)
+    if np.isfinite(df):
+        largest /= np.sqrt(rng.chisquare(df, draws) / df)
+    return max(pointwise, float(np.quantile(largest, level)))
+
+
+def effective_clusters(influence: Array, clusters: NDArray[np.generic]) -> Array:
+    """Return how many equal clusters an estimate's error rests on, (k,).
+
+    With v the variance of a cluster's contribution it is (sum of v)^2 over the sum of v^2: the number of clusters
+    where all weigh alike, one where a single cluster carries the estimate. A cluster's variance is read off as the
+    sum of its members' squared contributions, as if they were independent inside it: single sums of clusters tell too
+    little of their variance.
+
+    Args:
+        influence: (n, k) contributions of members, several a cluster; a column with missing values gives a missing
+            number.
+        clusters: (n,) labels.
+
+    Assumption: members of all clusters are correlated alike; where those of large clusters share more, there are fewer.
+        What regressors alone say is ``panel_inference.few_clusters.cluster_report``.
+
+    Source: Carter, Schnepel and Steigerwald (2017), Review of Economics and Statistics 99(4), for the number.
+
+    Example:
+        >>> psi = np.array([[3.0, 1.0], [-3.0, -1.0], [0.0, 1.0], [0.0, 1.0]])
+        >>> effective_clusters(psi, np.array([1, 1, 2, 2])).tolist()
+        [1.0, 2.0]
+    """
+    variances = cluster_sums(influence**2, clusters)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(variances.sum(axis=0) ** 2 / (variances**2).sum(axis=0), dtype=float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,3 +481,37 @@ def _invert(p_value: Callable[[float], float], beta: float, step: float, alpha: 
         middle = (inside + outside) / 2
         inside, outside = (middle, outside) if p_value(middle) > alpha else (inside, middle)
     return (inside + outside) / 2
+
+
+def outermost(p_value: Callable[[float], float], middle: float, step: float, size: float) -> float:
+    """Return the outermost value that a test does not reject on one side of ``middle``.
+
+    Args:
+        p_value: of a value; it need not fall steadily away from the middle.
+        middle: where the search begins, the estimate.
+        step: its unit, a standard error; its sign is the side.
+        size: of the test.
+
+    Returns:
+        The value, to a ten-millionth of a step; infinite where none is rejected.
+
+    Example:
+        >>> round(outermost(lambda value: max(0.0, 1 - abs(value)), 0.0, 0.2, 0.1), 6)
+        0.9
+    """
+    # A share of draws equal to the size must not pass for larger by rounding.
+    size += 1e-12
+    reach = 1.0
+    # Two rejections in a row end the search: a single one may lie inside, for p-values need not fall steadily.
+    while not (p_value(middle + reach * step) <= size and p_value(middle + 2 * reach * step) <= size):
+        reach *= 2
+        if reach > FARTHEST:
+            return float(np.copysign(np.inf, step))
+    grid = middle + step * np.linspace(0.0, reach, SCAN + 1)
+    kept = [i for i, value in enumerate(grid) if p_value(float(value)) > size]
+    inside = grid[max(kept)] if kept else middle
+    outside = grid[max(kept) + 1] if kept else grid[1]
+    while abs(outside - inside) > 1e-7 * abs(step):
+        half = (inside + outside) / 2
+        inside, outside = (half, outside) if p_value(float(half)) > size else (inside, half)
+    return float((inside + outside) / 2)

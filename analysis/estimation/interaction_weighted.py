@@ -6,8 +6,8 @@ brought. Without them the last cohort stands in, with its treated years left out
 weights the cells equal the group-time differences from never treated counties; in an unbalanced one a county counts
 in every year it is observed, not only when its base year is.
 
-Within states the regression is run state by state and cells are averaged by treated county-years, so no state counts
-for more because treatment varies more in it.
+Within states (or urban classes) the regression is run state by state and cells are averaged by treated county-years,
+so no state counts for more because treatment varies more in it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from analysis.base.errors import SampleError, SpecError
 from analysis.design.design import Design
 from analysis.estimation.estimate import Estimate, aggregate, make_estimate
-from analysis.estimation.panel_arrays.panel import Cells, LongPanel, make_cells, read_panel
+from analysis.estimation.panel_arrays.panel import STRATA, Cells, LongPanel, make_cells, read_panel
 from analysis.estimation.panel_arrays.saturated import Saturated, saturated_effects
 
 Array = NDArray[np.float64]
@@ -30,7 +30,7 @@ def group_time(design: Design) -> Estimate:
     """Estimate the effect on each cohort in each year by a regression saturated in cohort and event time.
 
     Args:
-        design: a panel; ``estimator.within`` none or state.
+        design: a panel; ``estimator.within`` none, state or urban_class.
 
     Returns:
         An Estimate of estimand ``group_time``: a row a cohort, base year and year other than the base. Errors by
@@ -42,8 +42,8 @@ def group_time(design: Design) -> Estimate:
             before adoption have effects of their own here.
         SampleError: no cohort is observed on both sides of adoption with a comparison.
 
-    Assumption: parallel trends with never treated counties (within states), no anticipation beyond the stated years,
-    policies stay once adopted.
+    Assumption: parallel trends with never treated counties (within their stratum), no anticipation beyond the stated
+    years, policies stay once adopted.
 
     Source: Sun and Abraham (2021), Journal of Econometrics 225(2).
 
@@ -66,8 +66,7 @@ def group_time(design: Design) -> Estimate:
     anticipation = spec.treatment.anticipation
     panel = read_panel(design.table, controls=design.controls, anticipation=anticipation)
     panel, notes = _comparison(panel)
-    after = np.bincount(panel.county, panel.event_time >= 0, minlength=len(panel.counties)) > 0
-    adopts = ~panel.never & (panel.base > 0) & after
+    adopts = panel.adopters
     panel = panel.rows((adopts | panel.never)[panel.county])
     home = panel.county
     cells = make_cells(panel, adopts[home] & (panel.years[panel.year] != panel.base[home]))
@@ -128,9 +127,10 @@ def _notes(design: Design, cells: Cells, found: Saturated, nested: bool) -> list
         f"universal base: the last year wholly before adoption (event time {reference})",
         f"error factor (N - 1) / (N - k) x G / (G - 1), N = {found.rows:,}, k = {k}",
     ]
-    if design.spec.estimator.within == "state":
+    within = STRATA.get(design.spec.within, "")
+    if within:
         notes.append(
-            "compared within states: cells hold states with both arms, by their treated county-years"
+            f"compared within {within}: cells hold {within} with both arms, by their treated county-years"
         )
     if design.controls:
         notes.append(f"control policies with one coefficient: {', '.join(design.controls)}")

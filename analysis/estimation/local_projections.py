@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from analysis.base.errors import SampleError, SpecError
 from analysis.design.design import Design
 from analysis.estimation.estimate import Estimate, make_estimate
-from analysis.estimation.panel_arrays.panel import LongPanel, read_panel
+from analysis.estimation.panel_arrays.panel import STRATA, LongPanel, read_panel
 from analysis.estimation.panel_arrays.regression import invert
 
 Array = NDArray[np.float64]
@@ -129,8 +129,9 @@ def fit(design: Design) -> Estimate:
     """Estimate the effect at each event time by local projections on clean counties.
 
     Args:
-        design: a panel; ``estimator.method`` variance_weighted or equally_weighted. Control policies enter as their
-            change since the base year, with ``variance_weighted`` alone.
+        design: a panel; ``estimator.method`` variance_weighted or equally_weighted, ``estimator.within`` none, state
+            or urban_class. Control policies enter as their change since the base year, with ``variance_weighted``
+            alone.
 
     Returns:
         An Estimate of estimand ``event_time`` with one universal base, the last year wholly before adoption (less
@@ -217,19 +218,13 @@ def _refuse(design: Design) -> None:
 def _samples(panel: LongPanel, comparison: str) -> dict[int, LongDifferences]:
     """Return the long differences of every event time; comparison counties stay in their stratum."""
     outcome, event_time = panel.wide(panel.outcome), panel.wide(panel.event_time)
-    controls = np.stack(
-        [np.zeros_like(outcome)[:0]]
-        if not panel.controls.shape[1]
-        else [panel.wide(c) for c in panel.controls.T]
-    )
+    controls = panel.wide(panel.controls)
     clean = panel.wide(panel.untreated.astype(float)) == 1
-    after = (np.nan_to_num(event_time, nan=-1.0) >= 0).any(axis=1)
-    adopts = ~panel.never & (panel.base > 0) & after
     parts: dict[int, list[tuple[NDArray[np.intp], int, Flags, Array, Array]]] = {}
     number = 0
-    for cohort, base in sorted(set(zip(panel.cohort[adopts], panel.base[adopts], strict=True))):
+    for cohort, base, group in panel.groups():
         b = int(np.searchsorted(panel.years, base))
-        members = adopts & (panel.cohort == cohort) & (panel.base == base)
+        members = group & panel.adopters
         pool = panel.never if comparison == "never_treated" else (panel.cohort != cohort)
         for t in range(len(panel.years)):
             there = members & np.isfinite(outcome[:, t])
@@ -241,11 +236,7 @@ def _samples(panel: LongPanel, comparison: str) -> dict[int, LongDifferences]:
             parts.setdefault(h, [])
             for stratum in np.unique(panel.stratum[d]):
                 here = np.flatnonzero((d | arm) & (panel.stratum == stratum))
-                shifts = (
-                    (controls[:, here, t] - controls[:, here, b]).T
-                    if panel.controls.shape[1]
-                    else np.zeros((len(here), 0))
-                )
+                shifts = controls[here, t] - controls[here, b]
                 parts[h].append((here, number, d[here], outcome[here, t] - outcome[here, b], shifts))
                 number += 1
     samples = {}
@@ -271,8 +262,9 @@ def _notes(design: Design, panel: LongPanel, found: list[Projection]) -> list[st
         notes.append(
             "cohorts count by the variance of adoption among their clean counties, as in the regression"
         )
-    if design.spec.estimator.within == "state":
-        notes.append("compared within states: an effect for each cohort, base year and state")
+    within = STRATA.get(design.spec.within, "")
+    if within:
+        notes.append(f"compared within {within}: each has an effect for each cohort and base year")
     if design.controls:
         notes.append(f"held constant by their change since the base year: {', '.join(design.controls)}")
     for reason in sorted({one.reason for one in found if one.reason}):

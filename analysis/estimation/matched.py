@@ -45,6 +45,11 @@ ESTIMANDS = {
     "ato": "average over counties weighted by their overlap",
 }
 
+MATCHED_ON = {
+    "propensity": "the linear predictor of a logit",
+    "propensity_score": "the fitted probability of a logit",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class MatchedSets:
@@ -87,6 +92,11 @@ class MatchedSets:
     estimand: str
     pruned: pd.DataFrame
     compared: Compared
+
+    @property
+    def used(self) -> NDArray[np.bool_]:
+        """Return which counties are in the sample compared, (n,)."""
+        return np.asarray(self.weights > 0)
 
 
 def match(design: Design) -> MatchedSets:
@@ -175,7 +185,7 @@ def fit(design: Design) -> Estimate:
     arms, counties = _arms(design)
     compared = _named(lambda: compare(arms, plan), "estimator")
     sets = _sets(design, arms, counties, compared)
-    used = sets.weights > 0
+    used = sets.used
     if used.sum() <= 2:
         raise SampleError(
             f"{int((used & sets.treated).sum())} treated and {int((used & ~sets.treated).sum())} comparison county are "
@@ -194,8 +204,7 @@ def fit(design: Design) -> Estimate:
             "estimate": [effect.estimate],
         }
     )
-    entered = sets.weights > 0
-    members = np.where(entered, np.where(sets.treated, sets.weights, 0.0), np.nan)
+    members = np.where(used, np.where(sets.treated, sets.weights, 0.0), np.nan)
     part = _Part(design, arms, plan, compared, sets, y, effect, rows, members, _attrition(sets))
     asked = spec.inference
     if asked.vcov == "cluster":
@@ -224,12 +233,11 @@ class _Part:
 
 
 def _by_cluster(part: _Part) -> Estimate:
-    n = int((part.sets.weights > 0).sum())
     notes = [
         *part.sets.notes,
-        f"{n} counties in the sample compared; error factor (N - 1) / (N - 2) x G / (G - 1)",
+        f"{int(part.sets.used.sum())} counties in the sample compared; error factor (N - 1) / (N - 2) x G / (G - 1)",
     ]
-    if part.sets.matches is not None or part.compared.of_treated is not None:
+    if not part.sets.pairs.empty:
         notes.append("errors take the matches as given")
     return make_estimate(
         part.design,
@@ -263,9 +271,7 @@ def _by_sets(part: _Part) -> Estimate:
     return _recorded(
         part,
         variance=variance,
-        inference=Inference(
-            "cluster", asked.by, clusters, float(clusters - 1), asked.level, asked.draws, asked.seed
-        ),
+        inference=_inference(part, "cluster", asked.by, clusters, clusters - 1.0),
         notes=[f"errors clustered by matched {words} (Abadie and Spiess 2022); matches are taken as given"],
         with_influence=True,
     )
@@ -286,11 +292,10 @@ def _independent(part: _Part) -> Estimate:
     label = (
         f"Abadie-Imbens error: valid if counties were assigned independently; it carries no verdict ({how})"
     )
-    counted = int((part.sets.weights > 0).sum())
     return _recorded(
         part,
         variance=variance,
-        inference=Inference(asked.vcov, "none", counted, np.inf, asked.level, asked.draws, asked.seed),
+        inference=_inference(part, asked.vcov, "none", int(part.sets.used.sum()), np.inf),
         notes=[label],
         with_influence=False,
     )
@@ -325,15 +330,7 @@ def _resampled(part: _Part) -> Estimate:
     estimate = _recorded(
         part,
         variance=found.std_error**2,
-        inference=Inference(
-            "bootstrap",
-            "state",
-            found.clusters,
-            float(found.clusters - 1),
-            asked.level,
-            asked.draws,
-            asked.seed,
-        ),
+        inference=_inference(part, "bootstrap", "state", found.clusters, found.clusters - 1.0),
         notes=notes,
         with_influence=True,
     )
@@ -390,13 +387,16 @@ def _reassigned(part: _Part) -> Estimate:
     estimate = _recorded(
         part,
         variance=found.std_error**2,
-        inference=Inference(
-            "randomisation", "state", len(np.unique(codes)), np.inf, asked.level, asked.draws, asked.seed
-        ),
+        inference=_inference(part, "randomisation", "state", len(np.unique(codes)), np.inf),
         notes=notes,
         with_influence=True,
     )
     return _with_interval(estimate, found.p_value, found.conf_low, found.conf_high)
+
+
+def _inference(part: _Part, kind: str, by: str, clusters: int, df: float) -> Inference:
+    asked = part.design.spec.inference
+    return Inference(kind, by, clusters, df, asked.level, asked.draws, asked.seed)
 
 
 def _recorded(
@@ -494,8 +494,8 @@ def _sets(design: Design, arms: Arms, counties: pd.Index, compared: Compared) ->
         score[compared.kept] = compared.score.probability
     asked = design.spec.estimator
     notes = [_estimand_note(compared, arms), *compared.notes]
-    if (asked.distance or "").startswith("propensity") and design.spec.inference.vcov != "estimated_score":
-        notes.append("matched on the linear predictor of a logit; its estimation is not in the error")
+    if asked.distance in MATCHED_ON and design.spec.inference.vcov != "estimated_score":
+        notes.append(f"matched on {MATCHED_ON[asked.distance]}; its estimation is not in the error")
     if asked.weights != "none":
         notes.append("counties are averaged by baseline population; matches within a county count alike")
     return MatchedSets(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from analysis.base.errors import SampleError, SpecError
 from analysis.design.design import Design
-from analysis.estimation.estimate import Estimate, aggregate, make_estimate
+from analysis.estimation.estimate import Estimate, aggregate, cell_rows, make_estimate
 from analysis.estimation.matching.trajectories import (
     Cell,
     CohortMatch,
@@ -25,6 +25,7 @@ from analysis.estimation.matching.trajectories import (
     match_cohorts,
     matched_columns,
 )
+from analysis.estimation.panel_arrays.panel import LongPanel, read_panel
 
 Array = NDArray[np.float64]
 COMPARISONS = ("never_treated", "not_yet_treated")
@@ -58,7 +59,8 @@ def matched_group_time(design: Design) -> Estimate:
     Example:
         ``aggregate(matched_group_time(design), over="cohort")``: a row a cohort.
     """
-    panel, rules, counties = _inputs(design)
+    long, panel, rules = _inputs(design)
+    counties = long.counties
     matched = _matched(panel, rules)
     cells = estimate_cells(panel, matched)
     if not any(np.isfinite(cell.effect) for cell in cells):
@@ -69,16 +71,13 @@ def matched_group_time(design: Design) -> Estimate:
             "estimator, covariates.names or sample",
         )
     several = len({(c.cohort, c.base) for c in cells}) > len({c.cohort for c in cells})
-    rows = pd.DataFrame(
-        {
-            "term": [
-                f"cohort={c.cohort}, {f'base={c.base}, ' if several else ''}time={c.time}" for c in cells
-            ],
-            "cohort": [c.cohort for c in cells],
-            "time": [c.time for c in cells],
-            "event_time": [c.event_time for c in cells],
-            "estimate": [c.effect for c in cells],
-        }
+    rows = cell_rows(
+        [c.cohort for c in cells],
+        [c.base for c in cells],
+        [c.time for c in cells],
+        [c.event_time for c in cells],
+        [c.effect for c in cells],
+        several=several,
     )
     treated = np.column_stack([c.treated for c in cells])
     return make_estimate(
@@ -89,7 +88,7 @@ def matched_group_time(design: Design) -> Estimate:
         treated=treated,
         estimand="group_time",
         reference=-1 - design.spec.treatment.anticipation,
-        notes=_notes(design, panel, rules, counties, matched, cells),
+        notes=[*long.notes, *_notes(design, panel, rules, counties, matched, cells)],
         dropped=_dropped(panel, matched, treated),
     )
 
@@ -115,7 +114,7 @@ def matched_event_times(design: Design) -> tuple[int, ...]:
     Raises:
         SpecError: see `matched_group_time`.
     """
-    panel, rules, _ = _inputs(design)
+    _, panel, rules = _inputs(design)
     return _event_times(panel, rules)
 
 
@@ -129,7 +128,8 @@ def matched_pairs(design: Design) -> pd.DataFrame:
     Raises:
         SpecError: see `matched_group_time`.
     """
-    panel, rules, counties = _inputs(design)
+    long, panel, rules = _inputs(design)
+    counties = long.counties
     parts = [
         pd.DataFrame(
             {
@@ -149,38 +149,31 @@ def matched_pairs(design: Design) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
-def trajectories(design: Design) -> tuple[Trajectories, pd.Index]:
-    """Return the design's panel as arrays, and the county codes of its rows."""
-    table, anticipation = design.table, design.spec.treatment.anticipation
-    counties = pd.Index(sorted(table["county_fips"].unique()), name="county_fips")
-    years = np.sort(table["year"].unique()).astype(np.int64)
-    row, column = counties.get_indexer(table["county_fips"]), np.searchsorted(years, table["year"])
-    outcome, event_time = np.full((2, len(counties), len(years)), np.nan)
-    outcome[row, column] = table["outcome"].to_numpy(dtype=float, na_value=np.nan)
-    event_time[row, column] = table["event_time"].to_numpy(dtype=float, na_value=np.nan)
-    first = table.drop_duplicates("county_fips").set_index("county_fips").loc[counties]
-    # Any row before adoption tells the base year: event time runs without a gap up to -1 there.
-    implied = np.where(event_time <= -1 - anticipation, years - event_time - 1 - anticipation, 0.0).max(
-        axis=1
-    )
+def trajectories(design: Design, panel: LongPanel) -> Trajectories:
+    """Return a design's panel as a match reads it.
+
+    Args:
+        design: names the covariates and what a match never crosses.
+        panel: of its table.
+    """
     exact = list(design.spec.estimator.exact or ())
+    first = design.table.drop_duplicates("county_fips").set_index("county_fips").loc[panel.counties]
     groups = first.groupby(exact, sort=True, observed=True, dropna=False).ngroup() if exact else None
-    panel = Trajectories(
-        years=years,
-        outcome=outcome,
-        event_time=event_time,
-        never=first["cohort"].isna().to_numpy(),
-        cohort=first["cohort"].fillna(0).to_numpy(dtype=np.int64),
-        base=implied.astype(np.int64),
-        weights=first["weight"].to_numpy(dtype=float),
-        covariates=first[list(design.covariates)].to_numpy(dtype=float),
+    return Trajectories(
+        years=panel.years,
+        outcome=panel.wide(panel.outcome),
+        event_time=panel.wide(panel.event_time),
+        never=panel.never,
+        cohort=panel.cohort,
+        base=panel.base,
+        weights=panel.size,
+        covariates=panel.covariates,
         names=design.covariates,
         exact=None if groups is None else groups.to_numpy(dtype=np.intp),
     )
-    return panel, counties
 
 
-def _inputs(design: Design) -> tuple[Trajectories, MatchRules, pd.Index]:
+def _inputs(design: Design) -> tuple[LongPanel, Trajectories, MatchRules]:
     options, comparison = design.spec.estimator, design.spec.treatment.comparison
     if design.kind != "panel":
         raise SpecError(f"matched differences in differences of a {design.kind}", "a panel", "design.kind")
@@ -208,8 +201,10 @@ def _inputs(design: Design) -> tuple[Trajectories, MatchRules, pd.Index]:
         caliper=options.caliper or 0.0,
         comparison=comparison,
     )
-    panel, counties = trajectories(design)
-    return panel, rules, counties
+    panel = read_panel(
+        design.table, covariates=design.covariates, anticipation=design.spec.treatment.anticipation
+    )
+    return panel, trajectories(design, panel), rules
 
 
 def _matched(panel: Trajectories, rules: MatchRules) -> list[CohortMatch]:
@@ -329,11 +324,6 @@ def _unmatched(panel: Trajectories, counties: pd.Index, matched: list[CohortMatc
     if aside:
         notes.append(
             f"up to {aside} untreated counties a cohort miss one of its years and cannot serve as a match"
-        )
-    moved = placed & ~np.isin(panel.base, panel.years)
-    if moved.any():
-        notes.append(
-            f"{int(moved.sum())} counties' base year is not in the panel: the nearest earlier one is used"
         )
     return notes
 

@@ -1,6 +1,7 @@
-"""Poisson pseudo-maximum likelihood for counts: county and year effects, residents as exposure.
+"""Poisson pseudo-maximum likelihood for counts: county and year effects, people as exposure.
 
-Effects are log points: exp(effect) - 1 is the relative change in offences a resident. Nothing is added to a count of
+Effects are log points: exp(effect) - 1 is the relative change in offences a head, of residents or (``exposure =
+"policed"``) of the people policed by the agencies that report the offence (protocol rule 1). Nothing is added to a count of
 zero. What has no maximum is left out by name: counties (or state-years) without any event, and county-years that a
 combination of indicators fits without limit, such as an event time in which no adopter saw an event.
 
@@ -22,21 +23,27 @@ from analysis.base.errors import SampleError, SpecError
 from analysis.design.design import Design
 from analysis.estimation.estimate import Estimate, make_estimate
 from analysis.estimation.panel_arrays.effects import without_singletons
-from analysis.estimation.panel_arrays.panel import LongPanel, read_panel
+from analysis.estimation.panel_arrays.panel import BY_YEAR, LongPanel, read_panel
 from analysis.estimation.panel_arrays.regression import PoissonFit, poisson_regression, separated_rows
 
 Array = NDArray[np.float64]
 
 METHODS = ("post", "event_time")
-EFFECTS = ("county_year", "state_by_year")
+EFFECTS = ("county_year", "state_by_year", "urban_class_by_year")
+# estimator.exposure: the column of the table, and in words.
+EXPOSURE = {
+    "population": ("population", "residents"),
+    "policed": ("exposure", "people policed by the agencies that report"),
+}
 
 
 def fit(design: Design) -> Estimate:
     """Estimate log-point effects of adoption on counts.
 
     Args:
-        design: a panel whose outcome is a count and whose table has ``population``; ``estimator.method`` post or
-            event_time, ``estimator.effects`` county_year or state_by_year.
+        design: a panel whose outcome is a count and whose table has ``population`` (``exposure`` where
+            ``estimator.exposure`` is policed); ``estimator.method`` post or event_time, ``estimator.effects``
+            county_year, state_by_year or urban_class_by_year.
 
     Returns:
         An Estimate in log points: of estimand ``att`` with one row, or of estimand ``event_time`` with a row an
@@ -47,9 +54,9 @@ def fit(design: Design) -> Estimate:
     Raises:
         SpecError: a design that is no panel, an outcome that is no count, weights, covariates, an unknown method, or
             anticipation with ``post``.
-        SampleError: nothing varies, or the iteration does not settle.
+        SampleError: a county-year without exposure, nothing varies, or the iteration does not settle.
 
-    Assumption: parallel trends of log means (within states and years), effects alike across cohorts (and years, with
+    Assumption: parallel trends of log means (within states or urban classes), effects alike across cohorts (and years, with
     ``post``). The counts need not be Poisson.
 
     Source: Gourieroux, Monfort and Trognon (1984), Econometrica 52(3); Santos Silva and Tenreyro (2006), Review of
@@ -60,10 +67,19 @@ def fit(design: Design) -> Estimate:
     """
     _refuse(design)
     spec = design.spec
-    panel = read_panel(design.table, controls=design.controls, anticipation=spec.treatment.anticipation)
+    column, people = EXPOSURE[spec.estimator.exposure or "population"]
+    if column not in design.table:
+        raise SampleError(
+            f"a table without {column}, the {people}", f"a column {column} of each county-year", "the panel"
+        )
+    panel = read_panel(
+        design.table, controls=design.controls, anticipation=spec.treatment.anticipation, people=column
+    )
     panel = panel.rows(panel.never[panel.county] | (panel.base[panel.county] > 0))
-    if not (np.isfinite(panel.population).all() and (panel.population > 0).all()):
-        raise SampleError("a county-year without residents", "a positive population as exposure", "sample")
+    if not (np.isfinite(panel.people).all() and (panel.people > 0).all()):
+        raise SampleError(
+            f"a county-year without {people}", f"a positive {column} in every county-year", "sample"
+        )
     if (panel.outcome < 0).any():
         raise SampleError("a negative count", "counts from 0", "outcome")
     reference = -1 - spec.treatment.anticipation
@@ -79,7 +95,7 @@ def fit(design: Design) -> Estimate:
     if not len(here.outcome):
         raise SampleError("every county-year is separated", "counties with events", "sample")
     county, level = (np.unique(codes, return_inverse=True)[1] for codes in (here.county, here.levels))
-    fitted = poisson_regression(here.outcome, here.population, x[kept], county, level)
+    fitted = poisson_regression(here.outcome, here.people, x[kept], county, level)
     if not fitted.converged:
         raise SampleError(
             "the Poisson iteration did not settle", "counts that vary within counties", "sample"
@@ -126,10 +142,12 @@ def _refuse(design: Design) -> None:
          "estimator.method"),
         (f"estimator.effects = {estimator.effects!r}", estimator.effects not in EFFECTS, " or ".join(EFFECTS),
          "estimator.effects"),
+        (f"estimator.exposure = {estimator.exposure!r}", estimator.exposure not in {None, *EXPOSURE},
+         " or ".join(EXPOSURE), "estimator.exposure"),
         (f'outcome.scale = "{spec.outcome.scale}" with poisson', spec.outcome.scale != "count", '"count"',
          "outcome.scale"),
         (f'estimator.weights = "{estimator.weights}" with poisson', estimator.weights != "none",
-         '"none": residents are the exposure', "estimator.weights"),
+         '"none": exposure does the weighing', "estimator.weights"),
         ("covariates.names with poisson", bool(design.covariates),
          "none: county effects absorb what is fixed in time", "covariates.names"),
         (f'treatment.comparison = "{spec.treatment.comparison}" with poisson',
@@ -169,9 +187,9 @@ def _notes(
     counted: int,
 ) -> list[str]:
     spec = design.spec
-    words = "county and year" if spec.estimator.effects == "county_year" else "county and state-by-year"
+    _, people = EXPOSURE[spec.estimator.exposure or "population"]
     notes = [
-        f"Poisson pseudo-maximum likelihood, {words} effects, residents as exposure; log points",
+        f"Poisson pseudo-maximum likelihood, county and {BY_YEAR[spec.within]} effects, {people} as exposure; log points",
         f"error factor (N - 1) / (N - k) x G / (G - 1), N = {n:,}, k = {counted}",
     ]
     if spec.estimator.method == "post":

@@ -12,13 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.base.errors import SampleError, SpecError
 from analysis.design.design import Design
-from analysis.estimation.estimate import Estimate, aggregate, make_estimate
-from analysis.estimation.panel_arrays.panel import LongPanel, read_panel
+from analysis.estimation.estimate import Estimate, aggregate, cell_rows, make_estimate
+from analysis.estimation.panel_arrays.differences import mean_changes
+from analysis.estimation.panel_arrays.panel import STRATA, LongPanel, read_panel
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -51,38 +51,6 @@ class Experiment:
     reason: str
 
 
-def mean_changes(
-    outcome: Array, base: Array, treated: Flags, weights: Array, strata: NDArray[np.intp]
-) -> tuple[Array, Array]:
-    """Return the difference in mean changes since a base year, and each county's contribution to its error.
-
-    Args:
-        outcome: (n, m).
-        base: (n,) outcome in the base year.
-        treated: (n,); every stratum holds both arms.
-        weights: (n,).
-        strata: (n,) codes; differences are taken within them and averaged by treated weight.
-
-    Returns:
-        (m,) and (n, m).
-
-    Example:
-        >>> after, before = np.array([[5.0], [4], [2], [3]]), np.array([1.0, 2, 1, 3])
-        >>> treated, one = np.array([True, True, False, False]), np.zeros(4, dtype=np.intp)
-        >>> mean_changes(after, before, treated, np.ones(4), one)[0].tolist()  # changes 4, 2 against 1, 0
-        [2.5]
-    """
-    _, at = np.unique(strata, return_inverse=True)
-    change, size = outcome - base[:, None], int(at.max()) + 1
-    on, off = (np.bincount(at, weights * arm, minlength=size) for arm in (treated, ~treated))
-    mean = np.zeros((size, change.shape[1]))
-    np.add.at(mean, at[~treated], weights[~treated, None] * change[~treated])
-    gap = change - (mean / off[:, None])[at]
-    effect = weights[treated] @ gap[treated] / on.sum()
-    share = np.where(treated, weights, -weights * (on / off)[at]) / on.sum()
-    return effect, share[:, None] * (gap - treated[:, None] * effect)
-
-
 def experiments(panel: LongPanel, before: int, after: int, comparison: str) -> list[Experiment]:
     """Return every cohort's experiment, also of cohorts that tell nothing, with the reason.
 
@@ -95,12 +63,9 @@ def experiments(panel: LongPanel, before: int, after: int, comparison: str) -> l
     observed = np.isfinite(panel.wide(panel.outcome))
     event_time = panel.wide(panel.event_time)
     clean = panel.wide(panel.untreated.astype(float)) == 1
-    adopts = _adopters(panel)
     found = []
-    for cohort, base in sorted(
-        set(zip(panel.cohort[adopts].tolist(), panel.base[adopts].tolist(), strict=True))
-    ):
-        members = adopts & (panel.cohort == cohort) & (panel.base == base)
+    for cohort, base, group in panel.groups():
+        members = group & panel.adopters
         times = _times(event_time[members])
         wanted = set(range(-panel.anticipation - before, after + 1))
         years = np.array([t for t, time in enumerate(times) if time in wanted], dtype=np.intp)
@@ -143,15 +108,14 @@ def widest_window(panel: LongPanel) -> tuple[int, int]:
     Raises:
         SampleError: no cohort is observed on both sides of adoption.
     """
-    adopts = _adopters(panel)
-    if not adopts.any():
+    if not panel.adopters.any():
         raise SampleError(
             "no treated county is observed before and after adoption", "such counties", "sample.years"
         )
     event_time = panel.wide(panel.event_time)
     spans = []
-    for cohort, base in set(zip(panel.cohort[adopts], panel.base[adopts], strict=True)):
-        times = _times(event_time[adopts & (panel.cohort == cohort) & (panel.base == base)])
+    for _, _, group in panel.groups():
+        times = _times(event_time[group & panel.adopters])
         times = times[times > -(10**6)]
         spans.append((-int(times.min()) - panel.anticipation, int(times.max())))
     return min(span[0] for span in spans), min(span[1] for span in spans)
@@ -161,10 +125,10 @@ def group_time(design: Design, window: tuple[int, int] | None = None) -> Estimat
     """Estimate the effect on each cohort in each year of its window.
 
     Args:
-        design: a panel; ``treatment.comparison`` never_treated or not_yet_treated, ``estimator.within`` none or
-            state.
-        window: untreated years (the base year among them) and years after the first treated one; None for the widest
-            that every cohort has.
+        design: a panel; ``treatment.comparison`` never_treated or not_yet_treated, ``estimator.within`` none, state
+            or urban_class, ``estimator.window`` k: the last k untreated years and the first k treated ones.
+        window: untreated years (the base year among them) and years after the first treated one; None for the
+            design's, or the widest that every cohort has.
 
     Returns:
         An Estimate of estimand ``group_time``: a row a cohort, base year and year of the window other than the base.
@@ -197,7 +161,8 @@ def group_time(design: Design, window: tuple[int, int] | None = None) -> Estimat
             f'treatment.comparison = "{spec.treatment.comparison}"', " or ".join(COMPARISONS), "treatment.comparison"
         )  # fmt: skip
     panel = read_panel(design.table, anticipation=spec.treatment.anticipation)
-    before, after = window or widest_window(panel)
+    asked = spec.estimator.window
+    before, after = window or ((asked, asked - 1) if asked is not None else widest_window(panel))
     if before < 1 or after < 0:
         raise SpecError(
             f"a window of {before} untreated and {after} later years", "at least 1 and 0", "window"
@@ -208,41 +173,39 @@ def group_time(design: Design, window: tuple[int, int] | None = None) -> Estimat
         raise SampleError(
             f"no cohort can be stacked: {why}", "a narrower window or more years", "sample.years"
         )
-    rows, influence, treated = [], [], []
+    places: list[tuple[int, int, int, int]] = []
+    estimate, influence, treated = [], [], []
     several = len({(one.cohort, one.base) for one in stack}) > len({one.cohort for one in stack})
     outcome = panel.wide(panel.outcome)
     empty = np.full(len(panel.counties), np.nan)
     for one in stack:
         members = np.flatnonzero(one.treated | one.comparison)
         b = int(np.searchsorted(panel.years, one.base))
-        use = one.years[one.years != b]
+        use = one.years != b
         if not one.reason:
             arm, weight = one.treated[members], panel.size[members]
             effects, parts = mean_changes(
-                outcome[np.ix_(members, use)], outcome[members, b], arm, weight, panel.stratum[members]
+                outcome[np.ix_(members, one.years[use])],
+                outcome[members, b],
+                arm,
+                weight,
+                panel.stratum[members],
             )
-        for j, t in enumerate(use):
-            time = int(panel.years[t])
-            rows.append(
-                {
-                    "term": f"cohort={one.cohort}, {f'base={one.base}, ' if several else ''}time={time}",
-                    "cohort": one.cohort,
-                    "time": time,
-                    "event_time": int(one.event_time[one.years == t][0]),
-                    "estimate": np.nan if one.reason else float(effects[j]),
-                }
-            )
+        for j, (t, event_time) in enumerate(zip(one.years[use], one.event_time[use], strict=True)):
+            places.append((one.cohort, one.base, int(panel.years[t]), int(event_time)))
+            estimate.append(np.nan if one.reason else float(effects[j]))
             contribution, seats = empty.copy(), empty.copy()
             if not one.reason:
                 contribution = np.zeros(len(panel.counties))
                 contribution[members], seats[members] = parts[:, j], np.where(arm, weight, 0.0)
             influence.append(contribution)
             treated.append(seats)
+    cohorts, bases, times, event_times = zip(*places, strict=True)
     seats = np.column_stack(treated)
     entered = np.asarray(~np.isnan(seats).all(axis=1), dtype=bool)
     return make_estimate(
         design,
-        rows=pd.DataFrame(rows),
+        rows=cell_rows(cohorts, bases, times, event_times, estimate, several=several),
         counties=panel.counties,
         influence=np.column_stack(influence),
         treated=seats,
@@ -256,11 +219,6 @@ def group_time(design: Design, window: tuple[int, int] | None = None) -> Estimat
 def fit(design: Design, window: tuple[int, int] | None = None) -> Estimate:
     """Estimate the cohorts' experiments and average them by event time; see `group_time` and `aggregate`."""
     return aggregate(group_time(design, window), over="event_time")
-
-
-def _adopters(panel: LongPanel) -> Flags:
-    after = np.bincount(panel.county, panel.event_time >= 0, minlength=len(panel.counties)) > 0
-    return ~panel.never & (panel.base > 0) & after
 
 
 def _times(event_time: Array) -> NDArray[np.int64]:
@@ -279,8 +237,9 @@ def _notes(design: Design, stack: list[Experiment], before: int, after: int) -> 
         f"window: event times {-before - anticipation} to {after}; counties observed in every year of it",
         f"{len(used)} cohorts stacked, averaged by treated counties: the corrected weights",
     ]
-    if design.spec.estimator.within == "state":
-        notes.append("compared within states: experiments hold states with both arms")
+    within = STRATA.get(design.spec.within, "")
+    if within:
+        notes.append(f"compared within {within}: experiments hold {within} with both arms")
     incomplete = sum(one.incomplete for one in used)
     if incomplete:
         notes.append(f"{incomplete} treated counties miss a year of their window and are left out")

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from analysis.base.errors import SpecError, StudyError
 from analysis.base.records import Panel
 from analysis.design.design import Design, make_design
-from analysis.design.keys import INDEPENDENT
+from analysis.design.keys import BY_STATE, INDEPENDENT
 from analysis.design.spec import Spec
 from analysis.design.treatment import is_descriptive
 from analysis.estimation.matched import MatchedSets, match
 from analysis.estimation.matching.balance import balance, denominators
 from analysis.estimation.matching.overlap import Trimming, trim
-from analysis.estimation.matching.sensitivity import NOTE, e_value
+from analysis.estimation.matching.sensitivity import NOTE, deviation_within, e_value_difference
 from analysis.estimation.matching.weights import effective_sample_size
 from analysis.evidence.checks.balance import UNMATCHED
 from analysis.evidence.checks.hidden_bias import hidden_bias
@@ -146,8 +146,6 @@ GAMMAS = (1.0, 1.1, 1.2, 1.5, 2.0)
 # Treated counties below which there is no deviation to hold a difference against.
 FEWEST = 2
 NOT_ESTIMATED = "not estimated"
-# Estimators that compare all counties through a model: their weights are no sample whose balance could be read.
-MODELS = (*UNMATCHED, "doubly_robust")
 
 KEPT = (
     "status", "failure", "estimator", "estimand", "measure", "build", "scale", "unit", "definition", "comparison",
@@ -197,8 +195,7 @@ def matches(results: pd.DataFrame) -> pd.DataFrame:
     out["match_on"] = [matched_on(str(options)) for options in out["method"]]
     out["percent"] = out["percent_of_baseline"]
     out["independent"] = [
-        vcov in INDEPENDENT or by not in ("state", "pair_and_state")
-        for vcov, by in zip(out["vcov"], out["by"], strict=True)
+        vcov in INDEPENDENT or by not in BY_STATE for vcov, by in zip(out["vcov"], out["by"], strict=True)
     ]
     missing = out["failure"].ne("") | out["estimate"].isna()
     silent = np.where(missing, NOT_ESTIMATED, NO_VERDICT)
@@ -372,7 +369,8 @@ def _balance_of(design: Design, held: Design) -> pd.DataFrame:
         pd.Series(sets.weights, index=sets.counties).reindex(table.index).fillna(0.0).to_numpy(dtype=float)
     )
     samples = {"before": own}
-    if design.spec.estimator.name not in MODELS:
+    # Models compare all counties: their weights are no sample whose balance could be read.
+    if design.spec.estimator.name not in UNMATCHED:
         samples["after"] = after
     over = denominators(x, treated, "treated")
     parts = []
@@ -392,25 +390,11 @@ def _balance_of(design: Design, held: Design) -> pd.DataFrame:
                     "n_comparison": int((weights[~treated] > 0).sum()),
                     "effective_treated": size.treated,
                     "effective_comparison": size.comparison,
-                    "deviation": deviation(y, treated, weights > 0),
+                    "deviation": deviation_within(y, treated, weights > 0),
                 }
             )
         )
     return pd.concat(parts, ignore_index=True).assign(estimand=sets.estimand)
-
-
-def deviation(y: Array, treated: NDArray[np.bool_], inside: NDArray[np.bool_]) -> float:
-    """Return the standard deviation of an outcome within arms, pooled over both; missing with too few counties.
-
-    Example:
-        >>> deviation(np.array([1.0, 3.0, 5.0, 9.0]), np.array([True, True, False, False]), np.ones(4, dtype=bool))
-        2.23606797749979
-    """
-    arms = [y[inside & arm] for arm in (treated, ~treated)]
-    freedom = sum(len(arm) for arm in arms) - 2
-    if min(len(arm) for arm in arms) == 0 or freedom <= 0:
-        return float("nan")
-    return float(np.sqrt(sum(float(((arm - arm.mean()) ** 2).sum()) for arm in arms) / freedom))
 
 
 def bias_bounds(panel: Panel, spec: Spec, *, jobs: int = 1) -> pd.DataFrame:
@@ -475,10 +459,7 @@ def e_values(rows: pd.DataFrame, reached: pd.DataFrame) -> pd.DataFrame:
         values = np.array([row["estimate"], row["conf_low"], row["conf_high"]], dtype=float)
         if not np.isfinite(values[0]) or not spread > 0:
             continue
-        logs = 0.91 * values / spread
-        # A missing end bounds nothing.
-        logs[1:] = np.where(np.isnan(logs[1:]), [-np.inf, np.inf], logs[1:])
-        found = e_value(*(float(v) for v in np.exp(np.clip(logs, -700.0, 700.0))))
+        found = e_value_difference(values, spread)
         made.append(
             {
                 **{name: row[name] for name in ("variant", "label", "measure", "spec")},

@@ -15,11 +15,11 @@ import pandas as pd
 
 from analysis.base.errors import TableError
 from analysis.base.paths import replacing
-from analysis.design.keys import INDEPENDENT, show
+from analysis.design.keys import BY_STATE, INDEPENDENT, show
 from analysis.design.spec import Spec
 from analysis.estimation.estimate import Estimate, treated_states
 from analysis.evidence.claims import Bound, load_claims
-from analysis.evidence.units import RATES, UNIT_OF_SCALE, convert, level_of, percent_of
+from analysis.evidence.units import LOG_POINTS, RATES, UNIT_OF_SCALE, convert, level_of, percent_of
 from analysis.evidence.verdict import NOT_INFORMATIVE, excludes_zero, informative, precision
 
 # Column -> meaning. The order is that of the file.
@@ -40,11 +40,16 @@ COLUMNS: dict[str, str] = {
     "definition": "treatment definition",
     "onset": "first_full_year or adoption_year",
     "upper_bound_dates": "as_dated or one_year_earlier",
-    "comparison": "between states, within states, or matched counties",
+    "comparison": "between (states), within (states), classes (urban-rural), border, adopters alone, synthetic, or matched",
     "comparison_group": "not_yet_treated or never_treated",
-    "within": "state where counties are compared within their state, else none",
+    "within": "state or urban_class where counties are compared within theirs, else none",
     "effects": "effects of a two-way regression, else empty",
     "window": "outcome years",
+    "only": "treated states or counties the sample is limited to; empty where all stay",
+    "exposed": "adopters, or neighbours where those that touch an adopter stand for it",
+    "without_neighbours": "comparison counties that touch an adopter are left out",
+    "placebo_shift": "years by which adoption is moved back, of a placebo; else empty",
+    "area": "county, or state where counties are added up",
     "status_year": "year whose treatment status counts, of a placebo: later than the outcome's; else empty",
     "california": "in, out or only",
     "keep_states": "states the sample is limited to",
@@ -73,6 +78,7 @@ COLUMNS: dict[str, str] = {
     "by": "what a cluster is",
     "clusters": "number of clusters",
     "df": "degrees of freedom of t",
+    "effective_clusters": "how many clusters of equal weight would carry as much; empty where it is not known",
     "inference": "how the interval was made, in words",
     "n_counties": "areas the row rests on",
     "n_treated": "treated areas the row rests on",
@@ -101,6 +107,7 @@ COLUMNS: dict[str, str] = {
 }
 WHOLE = (
     "status_year",
+    "placebo_shift",
     "cohort",
     "time",
     "event_time",
@@ -110,7 +117,14 @@ WHOLE = (
     "n_states",
     "clusters",
 )
-FLAGS = ("constant_agencies", "informative", "carries_verdict", "excludes_zero", "simulated")
+FLAGS = (
+    "constant_agencies",
+    "without_neighbours",
+    "informative",
+    "carries_verdict",
+    "excludes_zero",
+    "simulated",
+)
 TEXTS = [
     "spec",
     "spec_digest",
@@ -133,6 +147,9 @@ TEXTS = [
     "within",
     "effects",
     "window",
+    "only",
+    "exposed",
+    "area",
     "california",
     "keep_states",
     "drop_states",
@@ -153,6 +170,13 @@ TEXTS = [
 # Eight significant digits: more than any reader uses, and far enough from the last bits, in which the order of sums in
 # a threaded linear-algebra library shows, that a rerun writes the same bytes.
 FLOAT_FORMAT = "%.8g"
+COMPARISONS = ("matched", "between", "classes", "within", "border", "adopters", "synthetic")
+SPECIAL_COMPARISONS = {
+    "border_pairs": "border",
+    "before_after": "adopters",
+    "synthetic_control": "synthetic",
+    "synthetic_did": "synthetic",
+}
 ONE_EFFECT = ("att", "difference")
 DECLINES = "declined_detainers"
 
@@ -179,10 +203,12 @@ class Found:
 
 
 def comparison_of(spec: Spec) -> str:
-    """Return what treated counties are compared with: ``between`` states, ``within`` states, or ``matched``."""
+    """Return what treated counties are compared with, one of COMPARISONS."""
     if spec.design.kind == "cross_section":
         return "matched"
-    return "within" if spec.within == "state" else "between"
+    if spec.estimator.name in SPECIAL_COMPARISONS:
+        return SPECIAL_COMPARISONS[spec.estimator.name]
+    return {"state": "within", "urban_class": "classes"}.get(spec.within, "between")
 
 
 def california_of(spec: Spec) -> str:
@@ -209,6 +235,17 @@ def window_of_years(first: int, last: int) -> str:
     return str(first) if first == last else f"{first}-{last}"
 
 
+def unit_of_estimate(estimate: Estimate) -> str:
+    """Return the unit of an estimate as `analysis.evidence.units` names it; other units stand for themselves.
+
+    A Poisson model of counts gives log points whatever the scale of its outcome.
+    """
+    scale = estimate.spec.outcome.scale
+    if scale == "count" and estimate.unit.startswith("log points"):
+        return LOG_POINTS
+    return UNIT_OF_SCALE.get(scale, scale)
+
+
 def inference_words(estimate: Estimate) -> str:
     """Return in words how the intervals of an estimate were made."""
     made = estimate.inference
@@ -218,6 +255,12 @@ def inference_words(estimate: Estimate) -> str:
         return f"{level}, Abadie and Imbens{how.get(made.kind, '')}, valid if counties were assigned independently"
     if made.kind == "bootstrap":
         return f"{level}, bootstrap of {made.clusters} whole states, {made.draws} draws"
+    if made.kind == "randomisation" and estimate.spec.inference.assignment is not None:
+        dealt = {
+            "counties_within_states": "dates dealt among a state's counties",
+            "whole_states": "whole states dealt",
+        }
+        return f"{level}, randomisation, {dealt[estimate.spec.inference.assignment]}, studentised, {made.draws} draws"
     if made.kind == "randomisation":
         return f"{level}, randomisation, studentised by state, {made.draws} draws"
     if made.by in ("pair", "pair_and_state"):
@@ -225,7 +268,16 @@ def inference_words(estimate: Estimate) -> str:
         return f"{level}, clustered by {words}, t with {made.df:g} df"
     if made.kind == "wild_bootstrap":
         return f"{level}, wild cluster bootstrap by {made.by} ({made.clusters} clusters), {made.draws} draws"
-    return f"{level}, clustered by {made.by} ({made.clusters} clusters), t with {made.df:g} df"
+    if made.kind == "subcluster_bootstrap":
+        return f"{level}, wild bootstrap of counties, errors by {made.by} ({made.clusters} clusters), {made.draws} draws"
+    if made.kind == "spatial":
+        asked = estimate.spec.inference
+        return f"{level}, correlated within {asked.cutoff_km:g} km, {asked.kernel} kernel"
+    if made.kind == "placebo":
+        return f"{level}, the policy given to each donor in turn"
+    by = made.by.replace("_", " ")
+    corrected = f"{made.kind.upper()}, " if made.kind in ("cr2", "cr3") else ""
+    return f"{level}, {corrected}clustered by {by} ({made.clusters} clusters), t with {made.df:.4g} df"
 
 
 def results_frame(found: Iterable[Found], bound: Bound | None = None) -> pd.DataFrame:
@@ -377,6 +429,11 @@ def _about(spec: Spec) -> dict[str, Any]:
         "within": spec.within,
         "effects": spec.estimator.effects or "",
         "window": window_of(spec),
+        "only": " ".join(spec.treatment.only or ()),
+        "exposed": spec.treatment.exposed or "adopters",
+        "without_neighbours": bool(spec.sample.without_neighbours),
+        "placebo_shift": spec.treatment.placebo_shift,
+        "area": spec.design.area or "county",
         "status_year": spec.treatment.status_year,
         "california": california_of(spec),
         "keep_states": " ".join(spec.sample.keep_states),
@@ -399,9 +456,9 @@ def _numbers(one: Found, common: Bound) -> list[dict[str, Any]]:
     estimate = one.estimate
     assert estimate is not None
     spec, made = one.spec, estimate.inference
-    unit = UNIT_OF_SCALE.get(spec.outcome.scale, spec.outcome.scale)
+    unit = unit_of_estimate(estimate)
     bound = common.value(unit, estimate.baseline)
-    carries = spec.carries_verdict and made.kind not in INDEPENDENT and made.by in ("state", "pair_and_state")
+    carries = spec.carries_verdict and made.kind not in INDEPENDENT and made.by in BY_STATE
     copied = ("term", "cohort", "time", "event_time", "estimate", "std_error", "p_value", "conf_low", "conf_high",
               "band_low", "band_high", "n_counties", "n_treated")  # fmt: skip
     rows = []
@@ -434,6 +491,7 @@ def _numbers(one: Found, common: Bound) -> list[dict[str, Any]]:
                 "by": made.by,
                 "clusters": made.clusters,
                 "df": made.df,
+                "effective_clusters": estimate.glance()["effective_clusters"].iloc[0],
                 "inference": inference_words(estimate),
                 "n_comparison": int(row["n_counties"]) - int(row["n_treated"]),
                 "n_states": len(states),

@@ -140,14 +140,14 @@ def run_spec(panel: Panel, spec: Spec, design: Design | None = None) -> Run:
 
 
 def _pretrend_p(dynamic: Estimate | None) -> float:
-    """Missing where there is no lead to test; leads whose outcomes were matched on are not (rule 13)."""
-    if dynamic is None:
+    """Missing where there is no lead to test; leads whose outcomes were matched or fitted on are not (rule 13)."""
+    if dynamic is None or dynamic.inference.kind == "placebo":
         return float("nan")
     asked = dynamic.spec.estimator
     of_outcomes = {"outcome_lags", "outcome_trend"} & set(asked.match_on or ())
     matched_on = range(-(asked.lag_years or 0), 0) if of_outcomes else range(0)
     time = dynamic.table["event_time"]
-    leads = time.lt(0) & ~time.isin(list(matched_on)) & dynamic.table["estimate"].notna()
+    leads = time.lt(0) & ~time.isin(list(matched_on)) & dynamic.table["std_error"].notna()
     return pretrends(dynamic, matched_on=list(matched_on)).p_value if leads.any() else float("nan")
 
 

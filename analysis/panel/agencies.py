@@ -30,6 +30,7 @@ MEASURES = (
     "murder",
     "rape_legacy",
     "rape_revised",
+    "rape",
     "robbery",
     "aggravated_assault",
     "burglary",
@@ -41,7 +42,7 @@ MEASURES = (
     "property",
     "total",
 )
-DERIVED = ("violent_ex_rape", "total")
+DERIVED = ("rape", "violent_ex_rape", "total")
 COUNTS = tuple(measure for measure in MEASURES if measure not in DERIVED)
 """What the FBI prints; the rest is added up here."""
 
@@ -62,14 +63,18 @@ class CityAgencies:
 
 
 def with_derived_counts(agencies: pd.DataFrame) -> pd.DataFrame:
-    """Add violent crime excluding rape, and the total; missing where a part is missing.
+    """Add rape by either definition, violent crime excluding rape, and the total; missing where a part is missing.
+
+    An agency reports rape by one definition a year.
 
     Example:
         >>> row = dict.fromkeys(COUNTS, 1.0) | {"violent": 4.0, "property": 3.0}
-        >>> with_derived_counts(pd.DataFrame([row]))[["violent_ex_rape", "total"]].iloc[0].tolist()
-        [3.0, 7.0]
+        >>> row |= {"rape_legacy": float("nan"), "rape_revised": 2.0}
+        >>> with_derived_counts(pd.DataFrame([row]))[["rape", "violent_ex_rape", "total"]].iloc[0].tolist()
+        [2.0, 3.0, 7.0]
     """
     return agencies.assign(
+        rape=agencies["rape_legacy"].fillna(agencies["rape_revised"]),
         violent_ex_rape=agencies["murder"] + agencies["robbery"] + agencies["aggravated_assault"],
         total=agencies["violent"] + agencies["property"],
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -17,7 +18,7 @@ from analysis.base.codebook import validate
 from analysis.base.errors import SourceError, TableError
 from analysis.base.paths import Paths, replacing
 from analysis.base.provenance import canonical_json, digest_of, digest_of_table, sha256_of
-from analysis.base.records import Panel
+from analysis.base.records import Geography, Panel
 from analysis.panel import agencies as ag
 from analysis.panel.cities import city_panel
 from analysis.panel.covariates import fixed_covariates, one_new_york, yearly_covariates
@@ -32,11 +33,15 @@ from analysis.panel.crosswalk import (
     separate_namesakes,
 )
 from analysis.panel.joins import JoinReport, join
+from analysis.panel.places import make_geography
 from analysis.panel.sources.raw import RawFiles
 
 YEARS = tuple(range(2005, 2020))
 CONSTANT_WINDOW = (2010, 2017)
 """Years in which an agency must report every year to be in the second panel: the main window of the protocol."""
+
+PARTS = ("panel", "constant", "policy_events", "declines", "places", "neighbours")
+"""Tables of a panel, as files beside each other and in its digest, in this order."""
 
 CSV_TWIN_BELOW = 2_000_000
 """A built table gets a csv twin when the csv is smaller than this many bytes."""
@@ -316,6 +321,7 @@ def _other_tables(raw: RawFiles, paths: Paths) -> dict[str, pd.DataFrame]:
         "votes": votes.read_votes(raw),
         "place_county": geography.read_place_county(raw),
         "county_subdivisions": geography.read_county_subdivisions(raw),
+        "adjacency": geography.read_adjacency(raw),
     }
     where = make_gazetteer(tidy["county_frame"], geography_names(tidy))
     tidy["declines"], tidy["report_facilities"] = detainers.read_declines(raw, where, paths.compiled_policy)
@@ -389,6 +395,8 @@ def make_panel(paths: Paths | None = None, *, force: bool = False, progress: Pro
         >>> make_panel().table["year"].max()  # doctest: +SKIP
         2019
     """
+    from analysis.panel.sources.geography import read_boundaries
+
     paths = paths or Paths()
     raw = RawFiles(paths.raw)
     inputs = _inputs(raw, paths)
@@ -413,12 +421,16 @@ def make_panel(paths: Paths | None = None, *, force: bool = False, progress: Pro
         progress("city-year panel")
     cities, series_report = city_panel(crime.cities, crime.placement.shares, tidy["city_series"], directory)
     cities = validate(cities, "cities")
+    where_they_lie, lost_neighbours = make_geography(
+        read_boundaries(raw), tidy["adjacency"], where["county_fips"]
+    )
     reports = {
         **crime.reports,
         "joins": pd.DataFrame([report.row() for report in joins]),
         "unmatched": _unmatched(joins),
         "city_series": series_report,
         "national_totals": national_totals(table, tidy),
+        "neighbours": lost_neighbours,
         "coverage_by_year": coverage_by(table, ["year"]),
         "coverage_by_state": coverage_by(table, ["state", "year"]),
         "nobodys_crime": nobodys_crime(tribes_once(tidy["other_agencies"]), table),
@@ -426,29 +438,62 @@ def make_panel(paths: Paths | None = None, *, force: bool = False, progress: Pro
     }
     if progress:
         progress("writing")
-    files = {
+    parts = {
         "panel": table,
         "constant": constant,
-        "cities": cities,
         "policy_events": tidy["policy_events"],
         "declines": tidy["declines"],
+        "places": where_they_lie.places,
+        "neighbours": where_they_lie.neighbours,
     }
+    return write_panel(parts, cities, reports, inputs, paths)
+
+
+def write_panel(
+    parts: Mapping[str, pd.DataFrame],
+    cities: pd.DataFrame,
+    reports: Mapping[str, pd.DataFrame],
+    inputs: str,
+    paths: Paths,
+) -> Panel:
+    """Write a panel's tables, its reports and the stamp that says what they were made from; return the panel.
+
+    Args:
+        parts: the tables of `PARTS`.
+        cities: the city-year panel, which lies beside them.
+        reports: name to table.
+        inputs: digest of all the build read.
+        paths: the tree.
+    """
+    files = {**parts, "cities": cities}
     for name, frame in files.items():
         write_table(frame, paths.panel / name)
     for name, frame in reports.items():
         write_table(frame, paths.panel / "reports" / name)
-    digest = digest_of(
-        [digest_of_table(files[name]) for name in ("panel", "constant", "policy_events", "declines")]
-    )
     stamp = {
         "inputs": inputs,
-        "digest": digest,
+        "digest": digest_of([digest_of_table(parts[name]) for name in PARTS]),
         "simulated": paths.simulated,
         "files": {name: sha256_of(paths.panel / f"{name}.parquet") for name in files},
     }
     with replacing(paths.panel / "stamp.json") as temporary:
         temporary.write_text(canonical_json(stamp), encoding="utf-8")
-    return Panel(table, constant, tidy["policy_events"], tidy["declines"], digest, paths.simulated, reports)
+    return _panel_of(parts, stamp, reports)
+
+
+def _panel_of(
+    parts: Mapping[str, pd.DataFrame], stamp: Mapping[str, Any], reports: Mapping[str, pd.DataFrame]
+) -> Panel:
+    return Panel(
+        parts["panel"],
+        parts["constant"],
+        parts["policy_events"],
+        parts["declines"],
+        stamp["digest"],
+        stamp["simulated"],
+        reports,
+        Geography(parts["places"], parts["neighbours"]),
+    )
 
 
 def load_panel(paths: Paths | None = None) -> Panel:
@@ -473,6 +518,13 @@ def load_panel(paths: Paths | None = None) -> Panel:
             "no panel is built here", "a panel in its folder", "run: python -m analysis reproduce"
         )
     stamp = json.loads(stamp_file.read_text(encoding="utf-8"))
+    absent = [name for name in PARTS if name not in stamp["files"]]
+    if absent:
+        raise SourceError(
+            f"the built panel has no {' and no '.join(absent)}: an older build wrote it",
+            ", ".join(PARTS),
+            "run: python -m analysis reproduce",
+        )
     tables: dict[str, pd.DataFrame] = {}
     for name, wanted in stamp["files"].items():
         file = paths.panel / f"{name}.parquet"
@@ -486,15 +538,7 @@ def load_panel(paths: Paths | None = None) -> Panel:
             tables[name] = pd.read_parquet(file)
     folder = paths.panel / "reports"
     reports = {file.stem: pd.read_parquet(file) for file in sorted(folder.glob("*.parquet"))}
-    return Panel(
-        tables["panel"],
-        tables["constant"],
-        tables["policy_events"],
-        tables["declines"],
-        stamp["digest"],
-        stamp["simulated"],
-        reports,
-    )
+    return _panel_of(tables, stamp, reports)
 
 
 def load_cities(paths: Paths | None = None) -> pd.DataFrame:

@@ -105,6 +105,7 @@ def city_panel(
     plain = table["agency_id"].str.split("=").str[0]
     table["county_fips"] = table["county_fips"].fillna(plain.map(main["main_county"]))
     table["spans_counties"] = plain.map(main["spans_counties"]).eq(True)
+    table["rape"] = table["rape_legacy"].fillna(table["rape_revised"])
     table["violent_ex_rape"] = table["murder"] + table["robbery"] + table["aggravated_assault"]
     table["total"] = table["violent"] + table["property"]
     people = table["population"].where(table["population"] > 0)

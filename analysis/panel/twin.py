@@ -19,9 +19,9 @@ import pandas as pd
 
 from analysis.base.codebook import validate
 from analysis.base.errors import StudyError
-from analysis.base.paths import Paths, replacing
-from analysis.base.provenance import canonical_json, digest_of, digest_of_sources, digest_of_table, sha256_of
-from analysis.base.records import Panel
+from analysis.base.paths import Paths
+from analysis.base.provenance import digest_of, digest_of_sources, sha256_of
+from analysis.base.records import Geography, Panel
 from analysis.panel.build import (
     YEARS,
     Progress,
@@ -29,8 +29,9 @@ from analysis.panel.build import (
     _unmatched,
     assemble,
     load_panel,
-    write_table,
+    write_panel,
 )
+from analysis.panel.places import make_geography
 from analysis.panel.twin_crime import (
     SUMS,
     Rates,
@@ -46,6 +47,7 @@ from analysis.panel.twin_frame import (
     draw_population,
     draw_traits,
     spells,
+    touching,
     twin_counties,
     twin_shapes,
 )
@@ -78,6 +80,7 @@ class Simulated:
         population: county_fips, year, population.
         rates: rates of counties with and without the policies.
         adoptions: when documented full limits act.
+        geography: centres and neighbours of the areas, from their real shapes.
     """
 
     panel: pd.DataFrame
@@ -90,6 +93,7 @@ class Simulated:
     population: pd.DataFrame
     rates: Rates
     adoptions: pd.DataFrame
+    geography: Geography
 
 
 def read_parameters(path: Path = PARAMETERS) -> dict[str, Any]:
@@ -142,29 +146,15 @@ def make_twin(
     made = simulate(parameters, seed, paths=paths, progress=progress)
     if progress:
         progress("writing")
-    files = {
+    parts = {
         "panel": made.panel,
         "constant": made.constant,
-        "cities": made.cities,
         "policy_events": made.policy_events,
         "declines": made.declines,
+        "places": made.geography.places,
+        "neighbours": made.geography.neighbours,
     }
-    for name, table in files.items():
-        write_table(table, paths.panel / name)
-    for name, table in made.reports.items():
-        write_table(table, paths.panel / "reports" / name)
-    digest = digest_of(
-        [digest_of_table(files[name]) for name in ("panel", "constant", "policy_events", "declines")]
-    )
-    stamp = {
-        "inputs": inputs,
-        "digest": digest,
-        "simulated": True,
-        "files": {name: sha256_of(paths.panel / f"{name}.parquet") for name in files},
-    }
-    with replacing(paths.panel / "stamp.json") as temporary:
-        temporary.write_text(canonical_json(stamp), encoding="utf-8")
-    return Panel(made.panel, made.constant, made.policy_events, made.declines, digest, True, made.reports)
+    return write_panel(parts, made.cities, made.reports, inputs, paths)
 
 
 def simulate(
@@ -229,6 +219,8 @@ def simulate(
     reports = make_reports(parameters["totals"], panel, cities, made, facilities, streams["reports"])
     reports["joins"] = pd.DataFrame([report.row() for report in joins])
     reports["unmatched"] = _unmatched(joins)
+    shapes = twin_shapes()
+    geography, reports["neighbours"] = make_geography(shapes, touching(shapes), base.frame["county_fips"])
     return Simulated(
         panel,
         steady,
@@ -240,6 +232,7 @@ def simulate(
         base.population,
         base.rates,
         base.adoptions,
+        geography,
     )
 
 
@@ -359,4 +352,6 @@ def _inputs(paths: Paths, seed: int) -> str:
     }
     package = Path(__file__).parent
     code = [digest_of_sources(package), digest_of_sources(package.parent / "base")]
-    return digest_of([seed, compiled, sha256_of(paths.codebook), sha256_of(county_file("dbf")), *code])
+    return digest_of(
+        [seed, compiled, sha256_of(paths.codebook), *map(sha256_of, map(county_file, ("dbf", "shp"))), *code]
+    )

@@ -126,6 +126,31 @@ def twin_shapes() -> Any:
     return apply_fips_changes(shapes[inside]).sort_values("county_fips", ignore_index=True)
 
 
+def touching(shapes: Any) -> pd.DataFrame:
+    """Return pairs of counties that share a point, both ways (contract ``adjacency``).
+
+    Counties of one edition of the boundaries share their corners exactly. Neighbours across open water, which the
+    Census lists too, are not found.
+
+    Args:
+        shapes: GeoDataFrame with county_fips and geometry.
+
+    Example:
+        >>> import geopandas as gpd
+        >>> from shapely.geometry import box
+        >>> row = gpd.GeoDataFrame({"county_fips": list("abc")}, geometry=[box(i, 0, i + 1, 1) for i in range(3)])
+        >>> touching(row).to_numpy().tolist()
+        [['a', 'b'], ['b', 'a'], ['b', 'c'], ['c', 'b']]
+    """
+    county_fips = shapes["county_fips"].to_numpy()
+    one, other = shapes.sindex.query(shapes.geometry, predicate="intersects")
+    apart = one != other
+    pairs = pd.DataFrame(
+        {"county_fips": county_fips[one[apart]], "neighbour_fips": county_fips[other[apart]]}
+    )
+    return pairs.sort_values(["county_fips", "neighbour_fips"], ignore_index=True)
+
+
 def twin_counties() -> pd.DataFrame:
     """Return the panel's areas by code, with real names: county_fips, state, county_name, division.
 

@@ -19,6 +19,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis.base.errors import StudyError
 from analysis.design.design import FEWEST_TREATED
+from analysis.estimation.estimate import LEAD
 from analysis.report import style as look
 from analysis.report import words
 from analysis.report.frames import BALANCE, HEADLINE, MOVEMENT, require
@@ -40,7 +41,8 @@ def event_frame(estimates: Sequence[Estimate], labels: Sequence[str] | None = No
     """Return the plotted numbers of an event study: one row an estimate and event time.
 
     Args:
-        estimates: dynamic estimates; the reference period is added as a row of zeros marked ``reference``.
+        estimates: dynamic estimates; the reference period is added as a row of zeros marked ``reference``, and leads
+            that stand on another base than the effects (those of imputation) are marked ``own_base``.
         labels: one per estimate; by default estimator and comparison in words.
 
     Raises:
@@ -60,7 +62,7 @@ def event_frame(estimates: Sequence[Estimate], labels: Sequence[str] | None = No
                 'aggregate(estimate, over="event_time")',
             )
         role = role_of(estimate)
-        default = f"{words.ESTIMATORS.get(estimate.estimator, estimate.estimator)}, {words.COMPARISONS[role]}"
+        default = f"{words.ESTIMATORS.get(estimate.estimator, estimate.estimator)}, {_compared(estimate)}"
         part = pd.DataFrame(
             {
                 "estimate_label": default if labels is None else labels[i],
@@ -69,6 +71,7 @@ def event_frame(estimates: Sequence[Estimate], labels: Sequence[str] | None = No
                 "unit": estimate.unit,
                 "event_time": rows["event_time"].astype(int),
                 "reference": False,
+                "own_base": _own_base(rows),
                 **{
                     c: rows[c].astype(float)
                     for c in ("estimate", "conf_low", "conf_high", "band_low", "band_high", "n_treated")
@@ -84,32 +87,56 @@ def event_frame(estimates: Sequence[Estimate], labels: Sequence[str] | None = No
                 k: part.iloc[0][k]
                 for k in ("estimate_label", "role", "outcome", "unit", "baseline", "inference", "onset")
             }
-            fixed |= {"event_time": estimate.reference, "reference": True, "estimate": 0.0}
+            fixed |= {"event_time": estimate.reference, "reference": True, "own_base": False, "estimate": 0.0}
             part = pd.concat([part, pd.DataFrame([fixed])], ignore_index=True)
         parts.append(part.sort_values("event_time"))
     return pd.concat(parts, ignore_index=True)
+
+
+# A mark that is half filled, between the full one of an effect and the open one of the reference.
+_OWN_BASE: Mapping[str, Any] = {
+    "fillstyle": "left", "markersize": 5.2, "markeredgewidth": 0.8, "markerfacecoloralt": "white",
+}  # fmt: skip
+_SHAPES = ("o", "s", "^", "v", "D", "P", "X", "<", ">", "p")
+
+
+def _compared(estimate: Estimate) -> str:
+    """Return in words what treated counties are compared with."""
+    if estimate.estimator == "border_pairs":
+        return "along borders"
+    if estimate.spec.within == "urban_class":
+        return "within urban classes"
+    return words.COMPARISONS[role_of(estimate)]
+
+
+def _own_base(rows: pd.DataFrame) -> pd.Series:
+    """Return which rows are leads of another regression, on another base than the effects (protocol rule 13)."""
+    return rows["term"].astype(str).str.startswith(LEAD)
 
 
 def _event_panel(
     axes: Axes, rows: pd.DataFrame, colours: Mapping[str, str], markers: Mapping[str, str]
 ) -> None:
     names = list(dict.fromkeys(rows["estimate_label"]))
-    offsets = np.linspace(-0.13, 0.13, len(names)) if len(names) > 1 else [0.0]
+    reach = min(0.13 + 0.05 * (len(names) - 2), 0.36)
+    offsets = np.linspace(-reach, reach, len(names)) if len(names) > 1 else [0.0]
     for name, offset in zip(names, offsets, strict=True):
         one = rows[(rows["estimate_label"] == name)]
         ink = colours[name]
         shown = one[~one["reference"].astype(bool) & drawn(one)]
-        for strong, part in shown.groupby(shown["n_treated"] >= FEWEST_TREATED):
+        enough = shown["n_treated"] >= FEWEST_TREATED
+        for (strong, own_base), part in shown.groupby([enough, shown["own_base"].astype(bool)]):
             x, alpha = part["event_time"].to_numpy(float) + offset, 1.0 if strong else 0.4
             axes.vlines(
                 x, part["band_low"], part["band_high"], color=ink, linewidth=0.7, alpha=0.75 * alpha, zorder=2
             )
             axes.vlines(
-                x, part["conf_low"], part["conf_high"], color=ink, linewidth=2.4, alpha=0.55 * alpha, zorder=3
-            )
+                x, part["conf_low"], part["conf_high"], color=ink, linewidth=1.0 if own_base else 2.4,
+                alpha=0.55 * alpha, zorder=3,
+            )  # fmt: skip
             axes.plot(
-                x, part["estimate"], marker=markers[name], linestyle="none", color=ink, markersize=4.4,
-                alpha=alpha, zorder=4, markeredgewidth=0,
+                x, part["estimate"], marker=markers[name], linestyle="none", color=ink, alpha=alpha, zorder=4,
+                **(_OWN_BASE if own_base else {"markersize": 4.4, "markeredgewidth": 0}),
             )  # fmt: skip
         for at in one.loc[one["reference"].astype(bool), "event_time"]:
             axes.plot(
@@ -164,7 +191,9 @@ def event_plot(
     Outcomes become panels; estimates of one outcome share a panel, side by side.
 
     Args:
-        estimates: one or more dynamic estimates that share a base period (rule 13 of the protocol).
+        estimates: one or more dynamic estimates that share a base period (rule 13 of the protocol). One without
+            a base may stand beside them where its leads say that they have another (imputation): those are
+            half filled, with thin intervals.
         labels: one per estimate; by default estimator and comparison.
         title: a line above the figure, or "".
 
@@ -174,13 +203,22 @@ def event_plot(
     Raises:
         StudyError: an estimate holds no event times, or base periods differ.
     """
-    references = {estimate.reference for estimate in estimates}
+    references = {estimate.reference for estimate in estimates if not _marks_its_leads(estimate)}
     if len(references) > 1:
         raise StudyError(
             f"estimates with different reference periods {sorted(map(str, references))}",
             "one universal base period (rule 13)",
         )
     return event_plot_from(event_frame(estimates, labels), title=title)
+
+
+def _marks_its_leads(estimate: Estimate) -> bool:
+    """Return whether an estimate has no base and says so of each of its leads, or has no leads."""
+    if estimate.reference is not None:
+        return False
+    first = -estimate.spec.treatment.anticipation
+    before = estimate.table[estimate.table["event_time"].lt(first).fillna(False)]
+    return bool(_own_base(before).all())
 
 
 _ONSET_AXES = {
@@ -212,7 +250,15 @@ def _event_note(rows: pd.DataFrame) -> str:
         f"{words.span(rows.groupby('estimate_label')['n_counties'].max())}.",
     ]
     made = rows.groupby(["estimate_label"], sort=False)["inference"].unique()
-    lines += [f"{_capital(str(label))}: {'; '.join(how)}." for label, how in made.items()]
+    every = rows["inference"].unique()
+    alike = len(every) == 1 and len(made) > 2
+    shown = {"all estimates": every} if alike else dict(made.items())
+    lines += [f"{_capital(str(label))}: {'; '.join(how)}." for label, how in shown.items()]
+    if rows["own_base"].astype(bool).any():
+        lines.append(
+            "Half-filled marks: leads from untreated years alone, each compared with its cohort's earlier years and not "
+            "with the reference; they are not to be joined to the effects."
+        )
     if not _not_drawn(rows).empty:
         times = _not_drawn(rows)["event_time"].drop_duplicates().sort_values()
         lines.append(
@@ -235,6 +281,48 @@ def _not_drawn(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[~rows["reference"].astype(bool) & rows["estimate"].notna() & ~drawn(rows)]
 
 
+def _event_handles(
+    rows: pd.DataFrame, colours: Mapping[str, str], markers: Mapping[str, str]
+) -> list[Line2D]:
+    """Return the entries of an event study's legend."""
+    found = [Line2D([], [], color=c, marker=markers[n], linewidth=2, label=n) for n, c in colours.items()]
+    if rows["reference"].astype(bool).any():
+        found.append(
+            Line2D(
+                [],
+                [],
+                color="#4D4D4D",
+                marker="o",
+                markerfacecolor="white",
+                linestyle="none",
+                label="reference year, zero by definition",
+            )
+        )
+    if rows["own_base"].astype(bool).any():
+        found.append(
+            Line2D(
+                [],
+                [],
+                color="#4D4D4D",
+                marker="o",
+                linestyle="none",
+                label="lead on a base of its own",
+                **_OWN_BASE,
+            )
+        )
+    return found
+
+
+# Characters of a legend's line at its size, and what a handle takes of them.
+_LEGEND_WIDTH, _HANDLE_WIDTH = 128, 6
+
+
+def _legend_columns(labels: Sequence[str]) -> int:
+    """Return how many entries of a legend stand side by side within the page."""
+    longest = max(len(label) for label in labels) + _HANDLE_WIDTH
+    return max(1, min(len(labels), _LEGEND_WIDTH // longest))
+
+
 def event_plot_from(rows: pd.DataFrame, *, title: str = "") -> Figure:
     """Draw an event study from the frame `event_frame` returns."""
     names = list(dict.fromkeys(rows["estimate_label"]))
@@ -244,16 +332,22 @@ def event_plot_from(rows: pd.DataFrame, *, title: str = "") -> Figure:
         look.ROLES["within"],
         look.ROLES["matched"],
         look.OKABE_ITO["purple"],
-        "#000000",
+        look.OKABE_ITO["black"],
+        look.OKABE_ITO["sky"],
+        look.OKABE_ITO["orange"],
     ]
-    shapes = ["o", "s", "^", "v", "D"]
+    if len(names) > len(_SHAPES):
+        raise StudyError(f"{len(names)} event studies in one figure", f"at most {len(_SHAPES)}", "the call")
     roles = rows.drop_duplicates("estimate_label").set_index("estimate_label")["role"]
     distinct = roles.nunique() == len(roles)
-    colours = {n: look.ROLES[roles[n]] if distinct else cycle[i % 5] for i, n in enumerate(names)}
-    markers = {n: look.MARKERS[roles[n]] if distinct else shapes[i % 5] for i, n in enumerate(names)}
+    colours = {n: look.ROLES[roles[n]] if distinct else cycle[i % len(cycle)] for i, n in enumerate(names)}
+    markers = {n: look.MARKERS[roles[n]] if distinct else _SHAPES[i] for i, n in enumerate(names)}
 
     note = _event_note(rows)
-    per, top, bottom = 2.1, 0.3 + 0.18 * bool(title), look.note_height(note)
+    handles = _event_handles(rows, colours, markers)
+    across = _legend_columns([str(handle.get_label()) for handle in handles])
+    more = 0.14 * (-(-len(handles) // across) - 1)
+    per, top, bottom = 2.1, 0.3 + 0.18 * bool(title) + more, look.note_height(note)
     under, last = 0.5 + 0.125 * len(names), 0.12
     height = top + bottom + len(panels) * (per + under) + last
     with look.style():
@@ -269,21 +363,9 @@ def event_plot_from(rows: pd.DataFrame, *, title: str = "") -> Figure:
             lines = 24 + 9 * len(names)
             if i == len(panels) - 1:
                 axes.set_xlabel(_ONSET_AXES[_onset(rows)], labelpad=lines - 14)
-        handles = [Line2D([], [], color=colours[n], marker=markers[n], linewidth=2, label=n) for n in names]
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color="#4D4D4D",
-                marker="o",
-                markerfacecolor="white",
-                linestyle="none",
-                label="reference year, zero by definition",
-            )
-        )
         fig.legend(
             handles=handles, loc="upper left", bbox_to_anchor=(0.1, 1 - (0.18 * bool(title) - 0.02) / height),
-            ncols=len(handles), columnspacing=1.2, handlelength=1.2, fontsize=6.8,
+            ncols=across, columnspacing=1.2, handlelength=1.2, fontsize=6.8,
         )  # fmt: skip
         if title:
             fig.text(0.008, 1 - 0.06 / height, title, fontsize=9, fontweight="bold", va="top")

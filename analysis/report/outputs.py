@@ -12,7 +12,6 @@ import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +20,32 @@ from matplotlib.figure import Figure
 
 from analysis.base.codebook import Codebook
 from analysis.base.errors import StudyError, nearest
-from analysis.base.paths import ROOT, Paths, replacing
+from analysis.base.paths import Paths, replacing
 from analysis.base.provenance import (
     canonical_json,
+    code_digest,
     digest_of,
-    digest_of_sources,
     digest_of_table,
     make_stamp,
     package_versions,
     sha256_of,
 )
 from analysis.base.records import Panel
+from analysis.design.design import FEWEST_TREATED
 from analysis.design.treatment import DEFINITIONS, definition_of, make_treatment
 from analysis.estimation.estimate import Estimate
 from analysis.evidence import matches as of
-from analysis.report import figures, maps, match_figures, match_tables, method_figures, tables, words
+from analysis.report import (
+    design_figures,
+    design_tables,
+    figures,
+    maps,
+    match_figures,
+    match_tables,
+    method_figures,
+    tables,
+    words,
+)
 from analysis.report.frames import CONTRACTS, require
 from analysis.report.style import SIMULATED, save, stamp_simulated
 from analysis.report.tables import Table
@@ -80,6 +90,9 @@ INGREDIENTS = (
     "hidden_bias",
     "match_size",
     "matched_sample",
+    "designs",
+    "families",
+    "capability",
 )
 
 
@@ -99,6 +112,7 @@ class Context:
             hidden_bias, match_size: frames under the contracts of `analysis.report.frames`.
         geometry: county shapes (GeoDataFrame).
         matched_sample: scores and matches county by county, for drawing alone; its digest must be handed in.
+        designs, families, capability: frames under the contracts of `analysis.report.design_tables`.
         digests: ingredient to digest where it is known without loading the ingredient; the rest is computed.
     """
 
@@ -124,6 +138,9 @@ class Context:
     hidden_bias: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
     match_size: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
     matched_sample: of.MatchedSample | Callable[[], of.MatchedSample] | None = None
+    designs: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
+    families: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
+    capability: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     _loaded: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -287,19 +304,17 @@ def folder_of(one: Output, paths: Paths) -> Path:
     return paths.figures if one.kind == "figure" else paths.paper / "tables"
 
 
-@cache
-def _report_code() -> str:
-    return digest_of_sources(ROOT / "analysis" / "report")
-
-
 def output_key(name: str, context: Context) -> str:
-    """Return the digest of everything an output is made from: ingredients, report code, package versions."""
+    """Return the digest of everything an output is made from: ingredients, code, package versions.
+
+    The code is that of the whole package, which the stamp holds too, so that no stamp lags behind its output.
+    """
     one = find_output(name)
     return digest_of(
         {
             "output": name,
             "inputs": {need: context.digest(need) for need in one.needs},
-            "code": _report_code(),
+            "code": code_digest(),
             "versions": dict(package_versions()),
             "simulated": context.simulated,
         }
@@ -839,3 +854,177 @@ def _hidden_bias(context: Context) -> Table:
 )
 def _match_size(context: Context) -> Table:
     return match_tables.size_table(context.get("match_size"), context.labels())
+
+
+# --------------------------------------------------------------------------------------------------------
+# Panel designs
+# --------------------------------------------------------------------------------------------------------
+
+_DESIGNS_NOTE = (
+    "Counties that decline detainers in full against counties that do not, 2010-2017. Intervals at 95 %, clustered by state, "
+    "along borders by state and segment; arrows: the interval goes on. Grey: within ±5 % of the mean, the bound of equivalence. Faint: not informative (under 20 "
+    "treated areas, or under six states that identify). Treated areas and states that identify: with California, over both "
+    "outcomes. Averaged by residents; Poisson models take counts with residents as exposure. Border designs hold the effect "
+    "plus what moved across the line."
+)
+_EVENTS_NOTE = (
+    "Thick bars: pointwise intervals at 95 %, clustered by state; thin bars: simultaneous bands. Bars are cut at the edge of a "
+    f"panel. Faint: fewer than {FEWEST_TREATED} treated areas. Hollow: the last year wholly before adoption, zero "
+    "by definition. Crosses: leads of imputation and two-stage, which have no such year and are a test, not a path; stacked and "
+    "extended two-way fit no leads. With California, averaged by residents; the year of adoption has no row."
+)
+_OFFENCES_NOTE = (
+    "Intervals at 95 %, clustered by state; arrows: the interval goes on. Grey: within ±5 % of the mean. Faint: not informative "
+    "(under 20 treated areas, or under six states that identify). Group-time effects averaged by residents, 2010-2017; "
+    "recorded declines to 2015; rape under its legacy definition, to 2012. p-values adjusted for the family of offences "
+    "stand in the table."
+)
+_GAPS_NOTE = (
+    "Each area less a weighted mean of areas that never adopt, weights fitted before adoption. Bars: 95 % intervals from "
+    "giving the policy to each of the other areas in turn. Before adoption the gap shows how well the mixture fits. One "
+    "area, or one state, carries no verdict: the path describes."
+)
+
+
+@output(
+    "figure-12",
+    title="Event studies of estimators side by side",
+    uses=[design_tables.DESIGNS],
+    needs=("designs",),
+)
+def _design_events(context: Context) -> Drawing:
+    rows = design_figures.event_rows(context.get("designs"))
+    return Drawing(design_figures.event_grid(rows, context.labels(), note=_EVENTS_NOTE), rows)
+
+
+@output("figure-13", title="All designs laid side by side", uses=[design_tables.DESIGNS], needs=("designs",))
+def _designs(context: Context) -> Drawing:
+    rows = design_figures.designs_rows(context.get("designs"))
+    return Drawing(design_figures.designs_plot(rows, context.labels(), note=_DESIGNS_NOTE), rows)
+
+
+@output(
+    "figure-14",
+    title="Every offence under every definition",
+    uses=[design_tables.OFFENCES],
+    needs=("designs", "families"),
+)
+def _offences(context: Context) -> Drawing:
+    rows = design_figures.offences_rows(context.get("designs"), context.get("families"))
+    return Drawing(design_figures.offences_plot(rows, context.labels(), note=_OFFENCES_NOTE), rows)
+
+
+@output(
+    "figure-15",
+    title="Single areas less mixtures of others",
+    uses=[design_tables.SINGLE],
+    needs=("designs",),
+)
+def _gaps(context: Context) -> Drawing:
+    rows = design_figures.gaps_rows(context.get("designs"))
+    return Drawing(design_figures.gaps_plot(rows, context.labels(), note=_GAPS_NOTE), rows)
+
+
+@output(
+    "table-20",
+    title="What each definition can carry",
+    uses=[MAIN],
+    needs=("capability",),
+)
+def _capability(context: Context) -> Table:
+    return design_tables.capability_table(context.get("capability"))
+
+
+@output(
+    "table-21",
+    title="From a simple comparison to demanding ones",
+    uses=[design_tables.DESIGNS],
+    needs=("designs",),
+)
+def _ladder(context: Context) -> Table:
+    return design_tables.ladder_table(context.get("designs"))
+
+
+@output("table-22", title="All designs side by side", uses=[design_tables.DESIGNS], needs=("designs",))
+def _designs_table(context: Context) -> Table:
+    return design_tables.designs_table(context.get("designs"))
+
+
+@output("table-23", title="One coefficient, every error", uses=[design_tables.ERRORS], needs=("designs",))
+def _errors(context: Context) -> Table:
+    return design_tables.errors_table(context.get("designs"), context.labels())
+
+
+@output(
+    "table-24",
+    title="Every offence under every definition",
+    uses=[design_tables.OFFENCES],
+    needs=("designs", "families"),
+)
+def _offences_table(context: Context) -> Table:
+    return design_tables.offences_table(context.get("designs"), context.get("families"), context.labels())
+
+
+@output(
+    "table-25",
+    title="First stage by every design",
+    uses=[design_tables.FIRST_STAGES],
+    needs=("designs",),
+)
+def _first_stages(context: Context) -> Table:
+    return design_tables.first_stages_table(context.get("designs"))
+
+
+@output(
+    "table-26",
+    title="The mirror policy: Secure Communities",
+    uses=[design_tables.MIRROR],
+    needs=("designs",),
+)
+def _mirror(context: Context) -> Table:
+    return design_tables.mirror_table(context.get("designs"))
+
+
+@output(
+    "table-27",
+    title="Federal enforcement in every design",
+    uses=[design_tables.REGIMES, design_tables.DESIGNS],
+    needs=("designs",),
+)
+def _regimes(context: Context) -> Table:
+    return design_tables.regimes_table(context.get("designs"), context.labels())
+
+
+@output(
+    "table-28",
+    title="Rings and borders",
+    uses=[design_tables.RINGS, design_tables.DESIGNS],
+    needs=("designs",),
+)
+def _rings(context: Context) -> Table:
+    return design_tables.rings_table(context.get("designs"))
+
+
+@output("table-29", title="Placebo dates and outcomes", uses=[design_tables.PLACEBO], needs=("designs",))
+def _placebo_designs(context: Context) -> Table:
+    return design_tables.placebo_table(context.get("designs"), context.labels())
+
+
+@output(
+    "table-30",
+    title="Single areas against mixtures of others",
+    uses=[design_tables.SINGLE],
+    needs=("designs",),
+)
+def _single(context: Context) -> Table:
+    return design_tables.single_table(context.get("designs"), context.labels())
+
+
+@output(
+    "table-31",
+    title="Rape across the change of its definition",
+    uses=[design_tables.RAPE],
+    needs=("designs",),
+)
+def _rape(context: Context) -> Table:
+    return design_tables.rape_table(context.get("designs"), context.labels())

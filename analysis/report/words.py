@@ -20,6 +20,10 @@ COMPARISONS: Mapping[str, str] = {
     "between": "between states",
     "within": "within states",
     "matched": "matched counties",
+    "classes": "within urban classes",
+    "border": "along borders",
+    "adopters": "adopters alone",
+    "synthetic": "synthetic area",
     "": "",
 }
 
@@ -57,6 +61,11 @@ ESTIMATORS: Mapping[str, str] = {
     "poisson": "Poisson",
     "two_way": "two-way fixed effects",
     "group_time_att": "group-time effects",
+    "border_pairs": "border pairs",
+    "synthetic_control": "synthetic control",
+    "synthetic_did": "synthetic difference-in-differences",
+    "before_after": "after less before",
+    "two_by_two": "difference of four means",
 }
 
 

@@ -232,6 +232,20 @@ def test_new_york_city_is_one_area(panel, paths):
         assert not table["county_fips"].isin(NEW_YORK_COUNTIES).any()
 
 
+def test_every_area_has_a_place_and_neighbours_touch_both_ways(panel, paths):
+    geography = panel.geography
+    assert geography.places["county_fips"].tolist() == sorted(panel.table["county_fips"].unique())
+    pairs = set(geography.neighbours.itertuples(index=False, name=None))
+    assert pairs == {(b, a) for a, b in pairs}
+    # What the Census lists of the five counties is the city's, less what lies inside it.
+    listed = tidy(paths, "adjacency")
+    city = listed[listed["county_fips"].isin(NEW_YORK_COUNTIES)]
+    around = set(city["neighbour_fips"]) - set(NEW_YORK_COUNTIES)
+    assert {b for a, b in pairs if a == NEW_YORK_CITY} == around and len(around) > 4
+    inside = city["neighbour_fips"].isin(NEW_YORK_COUNTIES).sum()
+    assert (panel.reports["neighbours"]["finding"] == "within_area").sum() == inside
+
+
 # --- where agencies lie -----------------------------------------------------------------------------------------
 
 
@@ -451,7 +465,7 @@ def test_every_table_written_stands_in_the_codebook(paths):
     written = sorted([*paths.tidy.glob("*.parquet"), *paths.panel.glob("*.parquet")])
     assert len(written) > 20
     for file in written:
-        contract = codebook.table("panel" if file.stem == "constant" else file.stem)
+        contract = codebook.table({"constant": "panel", "neighbours": "adjacency"}.get(file.stem, file.stem))
         table = pd.read_parquet(file)
         assert list(table.columns) == [column.name for column in contract.columns], file.stem
         assert not table.duplicated(list(contract.key)).any() or not contract.key, file.stem

@@ -75,10 +75,12 @@ def make_design_of(table: pd.DataFrame, spec: Spec) -> Design:
     """Return a Design holding a table of counties; fills in the columns a case does not care about."""
     table = table.sort_values(["county_fips", "year"]).reset_index(drop=True)
     weighted = spec.estimator.weights != "none"
+    state = table["county_fips"].str[:2]
+    strata = {"none": "all", "state": state, "urban_class": table.get("urban_class")}
     table = table.assign(
         weight=table["weight"].astype(float) if weighted else 1.0,
-        stratum=table["county_fips"].str[:2] if spec.within == "state" else "all",
-        state=table["county_fips"].str[:2],
+        stratum=strata[spec.within],
+        state=state,
     )
     kind = spec.design.kind
     ever = table["treated"] if kind == "cross_section" else table["cohort"].notna()

@@ -255,7 +255,7 @@ def test_properties(method, within):
         always["event_time"].astype("Int64"),
     )
     with_always = same(pd.concat([PANEL, always]))
-    assert any("treated in every year" in note for note in with_always.notes)
+    assert any("no year wholly before adoption" in note for note in with_always.notes)
     assert with_always.attrition["dropped"].iloc[-1] == 7
 
 

@@ -112,6 +112,21 @@ def test_sets_name_counties_and_account_for_all():
     assert any("dropped" in note for note in sets.notes)
 
 
+@pytest.mark.parametrize(
+    ("distance", "said"),
+    [
+        ("propensity", "the linear predictor of a logit"),
+        ("propensity_score", "the fitted probability of a logit"),
+    ],
+)
+def test_notes_name_the_score_that_was_matched_on(distance, said):
+    notes = match(design_of(distance=distance)).notes
+    assert [n for n in notes if n.startswith("matched on")] == [
+        f"matched on {said}; its estimation is not in the error"
+    ]
+    assert not any(n.startswith("matched on") for n in match(design_of()).notes)
+
+
 def test_matching_does_not_look_at_outcomes():
     rng = np.random.default_rng(0)
     one, two = match(design_of()), match(design_of(TABLE.assign(outcome=rng.normal(size=len(TABLE)))))

@@ -9,12 +9,15 @@ from estimation_cases import simulated_panel
 
 from analysis.base.errors import SampleError
 from analysis.estimation.panel_arrays.effects import (
+    along_lines,
     fit_effects,
+    fit_lines,
     make_effects,
+    make_lines,
     residuals,
     without_singletons,
 )
-from analysis.estimation.panel_arrays.panel import make_cells, read_panel
+from analysis.estimation.panel_arrays.panel import make_cells, read_panel, treated_cells
 from analysis.estimation.panel_arrays.regression import (
     absorbed_regression,
     poisson_regression,
@@ -151,3 +154,42 @@ def test_a_transition_year_is_no_gap():
     panel = read_panel(table[~table["transition"]])
     assert not any("gaps" in note for note in panel.notes)
     assert (panel.base[~panel.never] == panel.cohort[~panel.never] - 2).all()
+
+
+def test_lines_equal_dummies_county_by_county():
+    county, level, w, rng = unbalanced(4)
+    time = 2010.0 + level % 6
+    x = rng.normal(size=(len(county), 3)) + county[:, None] * (time[:, None] - 2000)
+    lines = make_lines(county, time, w, 31)  # county 30 has no row
+    own = dummies(county)
+    z = np.hstack([own, own * (time[:, None] - 2012)])
+    root = np.sqrt(w)[:, None]
+    fitted = z @ np.linalg.lstsq(z * root, x * root, rcond=None)[0]
+    assert residuals(lines, x) == pytest.approx(x - fitted, abs=1e-9)
+    # Drawn on to another year: two points of each line are enough to tell.
+    found = fit_lines(lines, x)
+    once = np.bincount(county, minlength=31) == 1
+    first, second = (along_lines(lines, found, county, np.full(len(county), t)) for t in (2010.0, 2030.0))
+    expected = first + (second - first) * ((time - 2010) / 20)[:, None]
+    several = ~once[county]
+    assert expected[several] == pytest.approx(fitted[several], abs=1e-8)
+    y = x[:, 0] - 2 * x[:, 1] + rng.normal(size=len(county))
+    z = np.column_stack([x[:, 1:], z])
+    found = absorbed_regression(y, x[:, 1:], lines)
+    beta = np.linalg.lstsq(z * root, y * root[:, 0], rcond=None)[0]
+    assert found.coefficient == pytest.approx(beta[:2], abs=1e-9)
+
+
+def test_groups_are_cohorts_by_base_year_and_need_both_sides():
+    table = simulated_panel(5, counties=24).assign(stratum="all")
+    panel = read_panel(table)
+    cohorts = sorted(set(panel.cohort[~panel.never].tolist()))
+    assert [(cohort, base) for cohort, base, _ in panel.groups()] == [(g, g - 1) for g in cohorts]
+    assert all(panel.adopters[members].all() for _, _, members in panel.groups())
+    early = read_panel(table[table["year"] < 2014])
+    assert [cohort for cohort, _, _ in early.groups()] == [2013]
+    with pytest.raises(SampleError, match="before and after adoption"):
+        treated_cells(read_panel(table[table["cohort"].isna()]))
+    controls = read_panel(table.assign(a=table["year"], b=1.0), controls=("a", "b"))
+    assert controls.wide(controls.controls).shape == (24, 8, 2)
+    assert (controls.wide(controls.controls)[:, 3, 0] == 2013).all()

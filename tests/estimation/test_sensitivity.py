@@ -352,10 +352,12 @@ def test_e_values_of_the_published_example_and_their_definition():
 
 
 def test_e_value_of_a_difference_is_that_of_its_ratio():
-    found = e_value_difference(3.0, 1.0, 6.0)
-    ends = [np.exp(0.91 * v / 6) for v in (3.0, 3 - norm.ppf(0.975), 3 + norm.ppf(0.975))]
-    assert found == e_value(*ends)
-    mirrored = e_value_difference(-3.0, 1.0, 6.0)
+    values = np.array([3.0, 3 - norm.ppf(0.975), 3 + norm.ppf(0.975)])
+    found = e_value_difference(values, 6.0)
+    assert found == e_value(*np.exp(0.91 * values / 6))
+    open_ended = e_value_difference(np.array([3.0, np.nan, np.nan]), 6.0)
+    assert (open_ended.estimate, open_ended.interval) == (found.estimate, 1.0)
+    mirrored = e_value_difference(-values[[0, 2, 1]], 6.0)
     assert (mirrored.estimate, mirrored.interval) == pytest.approx((found.estimate, found.interval))
 
 
@@ -376,7 +378,7 @@ def test_bad_input_is_named():
         (lambda: set_p_bounds(y, d, np.full(len(y), -1), 2.0), "no matched sets"),
         (lambda: set_bounds(y, d, sets, np.array([0.5])), "gamma = 0.5"),
         (lambda: e_value(-1.0, -2.0, 3.0), "wanted 0 < low"),
-        (lambda: e_value_difference(1.0, 0.0, 1.0), "wanted both positive"),
+        (lambda: e_value_difference(np.array([1.0, 0.0, 2.0]), 0.0), "wanted a positive"),
     ]
     for call, message in cases:
         with pytest.raises(ValueError, match=message):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from evidence_cases import CROSS_SECTION, estimate, panel, spec
@@ -85,6 +87,10 @@ def test_leads_alone_are_tested_and_matched_years_are_not():
     assert matched.event_times == (-3, -2) and "matched on" in matched.note
     gap = pretrends(estimate(spec(), [np.nan, 2.0, 1.0, 9.0], 1.0, event_times=[-4, -3, -2, 0]))
     assert gap.event_times == (-3, -2) and "could not be estimated" in gap.note
+    # Treated counties in one state: the variance of that lead is of comparison counties alone.
+    table = made.table.assign(std_error=made.table["std_error"].where(made.table["event_time"] != -4))
+    alone = pretrends(replace(made, table=table))
+    assert alone.event_times == (-3, -2) and "have no error" in alone.note
     with pytest.raises(StudyError, match="none to test"):
         pretrends(made, matched_on=[-4, -3, -2])
     with pytest.raises(StudyError, match="event_time"):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from evidence_cases import STATES, spec
 
-from analysis.base.errors import ProtocolError, SampleError, SpecError
+from analysis.base.errors import ProtocolError, SampleError, SpecError, StudyError
 from analysis.base.provenance import make_stamp
 from analysis.design.design import Design
 from analysis.estimation import two_way
@@ -38,15 +38,27 @@ def invented(seed=1, *, counties=80, always=False, never=True):
     return pd.DataFrame(rows).astype({"cohort": "Int64", "event_time": "Int64"})
 
 
-def design_of(table, *, weighted=False, by_state=False, controls=(), covariates=()):
-    effects = "state_by_year" if by_state else "county_year"
+EFFECTS = {
+    "county_year": None, "state_by_year": "state", "urban_class_by_year": "urban_class", "county_definition_year": None,
+}  # fmt: skip
+
+
+def design_of(table, *, weighted=False, effects="county_year", controls=(), covariates=()):
     table = table.sort_values(["county_fips", "year"]).reset_index(drop=True)
+    number = table["county_fips"].str[2:].astype(int)
     table = table.assign(
         weight=table["weight"] if weighted else 1.0,
-        stratum=table["county_fips"].str[:2] if by_state else "all",
+        state=table["county_fips"].str[:2],
+        urban_class=np.array(["large", "medium", "small"])[number % 3],
+        definition_spell=np.where(table["year"] >= 2013 + number % 4, "revised", "legacy"),
     )
+    stratum = EFFECTS[effects]
+    table["stratum"] = "all" if stratum is None else table[stratum]
     weights = "population_baseline" if weighted else "none"
-    made = spec({"estimator.name": "two_way", "estimator.effects": effects, "estimator.weights": weights})
+    of_rape = {"outcome.measure": "violent"} if effects == "county_definition_year" else {}
+    made = spec(
+        {"estimator.name": "two_way", "estimator.effects": effects, "estimator.weights": weights, **of_rape}
+    )
     attrition = pd.DataFrame(
         {"rule": ["given"], "counties": [1], "county_years": [len(table)], "treated": [1], "dropped": [0]}
     )
@@ -112,7 +124,9 @@ def test_where_it_is_not_exact_it_is_refused():
         (design_of(table, weighted=True), "weights"),
         (design_of(table, controls=("agreement",)), "control policies"),
         (design_of(table.assign(poor=1.0), covariates=("poor",)), "covariates"),
-        (design_of(table, by_state=True), "state-by-year"),
+        (design_of(table, effects="state_by_year"), "state-by-year"),
+        (design_of(table, effects="urban_class_by_year"), "urban-class-by-year"),
+        (design_of(table, effects="county_definition_year"), "county and definition"),
     ):
         with pytest.raises(ProtocolError, match=rf"rule 14.*{word}.*residual_weights"):
             bacon(design)
@@ -124,11 +138,11 @@ def test_where_it_is_not_exact_it_is_refused():
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("by_state", [False, True])
+@pytest.mark.parametrize("effects", EFFECTS)
 @pytest.mark.parametrize("controls", [(), ("agreement",)])
-def test_residual_weights_sum_to_the_coefficient(weighted, by_state, controls):
+def test_residual_weights_sum_to_the_coefficient(weighted, effects, controls):
     table = invented(5).sample(frac=0.93, random_state=2)
-    design = design_of(table, weighted=weighted, by_state=by_state, controls=controls)
+    design = design_of(table, weighted=weighted, effects=effects, controls=controls)
     found = residual_weights(design)
     fitted = two_way.fit(design).table["estimate"].item()
     assert found.two_way == pytest.approx(fitted, abs=1e-10)
@@ -138,9 +152,33 @@ def test_residual_weights_sum_to_the_coefficient(weighted, by_state, controls):
     if not np.isnan(found.treated_sum):
         # The same number out of treated county-years alone, each with the effect that imputation finds for it.
         assert found.treated_sum == pytest.approx(fitted, abs=1e-9)
-        assert not by_state or found.table.loc[on, "effect"].notna().any()
+        assert found.table.loc[on, "effect"].notna().any()
     else:
-        assert by_state  # a state in which all are treated in a year
+        # A state in which all are treated in a year, or a county's definition seen after adoption alone.
+        assert effects in ("state_by_year", "county_definition_year")
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("effects", EFFECTS)
+def test_weights_by_cohort_and_event_time_add_up(weighted, effects):
+    found = residual_weights(design_of(invented(6, always=True), weighted=weighted, effects=effects))
+    on = found.table[found.table["treated"]]
+    for over in ("cohort", "event_time"):
+        table = found.by(over)
+        assert table[over].tolist() == sorted(on[over].unique())
+        assert table["county_years"].sum() == len(on)
+        assert table["weight"].sum() == pytest.approx(1.0, abs=1e-10)
+        assert table["negative_sum"].sum() == pytest.approx(found.negative_sum, abs=1e-12)
+        assert np.average(table["negative"], weights=table["county_years"]) == pytest.approx(found.negative)
+    if effects == "county_year":
+        # Negative ones lie late on early cohorts, as the formula of two-way weights says.
+        late, early = found.by("event_time").iloc[-1], found.by("event_time").iloc[0]
+        assert late["negative"] > early["negative"] and late["weight"] < early["weight"]
+    known = residual_weights(design_of(invented(5), effects="county_year"))
+    parts = known.by("cohort")
+    assert parts["weight"] @ parts["effect"] == pytest.approx(known.two_way, abs=1e-9)
+    with pytest.raises(StudyError, match="over = 'year'"):
+        known.by("year")
 
 
 def test_residual_weights_find_the_coefficient_of_any_effects():

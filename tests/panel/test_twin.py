@@ -11,7 +11,7 @@ from analysis.base.codebook import validate
 from analysis.base.errors import StudyError
 from analysis.base.paths import Paths
 from analysis.base.records import Panel
-from analysis.panel.build import YEARS, load_cities, load_panel
+from analysis.panel.build import YEARS, load_cities, load_panel, write_panel
 from analysis.panel.twin import make_twin, read_parameters, simulate, truth, twin_shapes
 from analysis.panel.twin_calibrate import MARKER, calibrate, write_parameters
 from analysis.panel.twin_crime import BASE, county_rates
@@ -32,6 +32,7 @@ REPORTS = {
     "departments_never_printed": ["state", "departments", "population_2010"],
     "facilities": ["facility", "city", "state", "county_fips", "how", "runs", "counted", "declined"],
     "joins": ["join", "expect", "left_rows", "matched", "unmatched_left", "unused_right"],
+    "neighbours": ["finding", "county_fips", "neighbour_fips"],
     "nobodys_crime": [
         "state", "year", "violent_table11", "property_table11", "violent_panel", "property_panel", "share_violent", "share_property",
     ],
@@ -87,6 +88,8 @@ def test_tables_hold_the_contracts_of_the_real_panel(panel, cities):
         ("cities", cities),
         ("policy_events", panel.policies),
         ("declines", panel.declines),
+        ("places", panel.geography.places),
+        ("adjacency", panel.geography.neighbours),
     ):
         pd.testing.assert_frame_equal(validate(table, name), table)
     areas = panel.table.groupby("year")["county_fips"].nunique()
@@ -111,6 +114,8 @@ def test_the_real_panel_has_the_same_columns_and_types(panel, cities):
         (real.table, panel.table),
         (real.policies, panel.policies),
         (real.declines, panel.declines),
+        (real.geography.places, panel.geography.places),
+        (real.geography.neighbours, panel.geography.neighbours),
         (real_cities, cities),
     ]
     pairs += [(real.reports[name], panel.reports[name]) for name in real.reports]
@@ -126,6 +131,26 @@ def test_nothing_simulated_looks_real_or_goes_where_real_things_are(panel, citie
     assert paths.panel.is_relative_to(paths.root / "simulated")
     with pytest.raises(StudyError, match="real tree"):
         make_twin(Paths(root=paths.root, simulated=False))
+
+
+def test_where_areas_lie_stands_beside_the_panel_and_in_its_digest(paths, panel, tmp_path):
+    assert len(panel.geography.places) == 3138
+    for name, table in (("places", panel.geography.places), ("neighbours", panel.geography.neighbours)):
+        assert len(pd.read_csv(paths.panel / f"{name}.csv", dtype=str)) == len(table)
+    copy = Paths(root=tmp_path, simulated=True)
+    shutil.copytree(paths.panel, copy.panel)
+    moved = panel.geography.places.assign(latitude=lambda t: t["latitude"] + 1e-6)
+    write_panel(
+        {
+            "panel": panel.table, "constant": panel.constant, "policy_events": panel.policies,
+            "declines": panel.declines, "places": moved, "neighbours": panel.geography.neighbours,
+        },
+        load_cities(paths), panel.reports, "elsewhere", copy,
+    )  # fmt: skip
+    assert load_panel(copy).digest != panel.digest
+    panel.geography.places.to_parquet(copy.panel / "places.parquet", index=False)
+    with pytest.raises(StudyError, match=r"places\.parquet of the built panel is not the file"):
+        load_panel(copy)
 
 
 def test_same_seed_same_bytes_and_no_second_build(paths, tmp_path):

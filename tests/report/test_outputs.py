@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 
+import design_cases
 import pandas as pd
 import pytest
 import report_cases as cases
 
 from analysis.base.errors import StudyError, TableError
 from analysis.base.paths import ROOT, Paths
+from analysis.report import outputs
 from analysis.report.outputs import (
     OUTPUTS,
     Context,
@@ -24,10 +26,20 @@ from analysis.report.outputs import (
 )
 
 
+def whole(root):
+    """A context with every ingredient."""
+    return cases.context(
+        root,
+        designs=design_cases.few(),
+        families=design_cases.no_families(),
+        capability=design_cases.capability(),
+    )
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Every output of an invented context, made once."""
-    context = cases.context(tmp_path_factory.mktemp("study"))
+    context = whole(tmp_path_factory.mktemp("study"))
     return context, {name: make_output(name, context) for name in OUTPUTS}
 
 
@@ -45,7 +57,7 @@ def test_every_output_writes_its_four_files(made):
 
 def test_a_second_tree_holds_the_same_bytes(made, tmp_path):
     first, files = made
-    second = cases.context(tmp_path)
+    second = whole(tmp_path)
     for name in OUTPUTS:
         for old, new in zip(files[name], make_output(name, second), strict=True):
             assert old.read_bytes() == new.read_bytes(), new.name
@@ -66,6 +78,20 @@ def test_what_is_up_to_date_is_left_alone_and_what_is_not_is_made(tmp_path):
     assert stale("table-2", context)
     make_output("table-2", context)
     assert "tampered" not in csv.read_text()
+
+
+def test_a_stamp_never_lags_behind_the_code(tmp_path, monkeypatch):
+    context = cases.context(tmp_path)
+    stamp = make_output("table-2", context)[-1]
+    monkeypatch.setattr("analysis.base.provenance.code_digest", lambda: "of another day")
+    monkeypatch.setattr(outputs, "code_digest", lambda: "of another day")
+    assert stale("table-2", context)
+    make_output("table-2", context)
+    held = stamp.read_bytes()
+    assert json.loads(held)["stamp"]["code"] == "of another day"
+    # What a forced run writes is what an unforced one left.
+    make_output("table-2", context, force=True)
+    assert stamp.read_bytes() == held
 
 
 def test_staleness_asks_no_ingredient_whose_digest_is_known(tmp_path):

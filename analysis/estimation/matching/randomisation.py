@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.estimation.inference import outermost
 from analysis.estimation.matching.bootstrap import without_numbers
 
 Array = NDArray[np.float64]
@@ -22,8 +23,6 @@ Evaluate = Callable[[Array], tuple[float, float]]
 
 # Reassignments handed to the statistic at once.
 BLOCK = 256
-# Steps to either side in which the end of an interval is looked for, in standard errors before and after.
-SCAN, FARTHEST = 32, 1024.0
 
 WORDS: dict[str, str] = {
     "pairs": "which county of a matched set was treated is as good as random, independently of other sets; "
@@ -544,9 +543,7 @@ def randomisation_inference(
 
     low = high = float("nan")
     if interval:
-        # A share of assignments equal to the size must not pass for larger by rounding.
-        size = 1 - level + 1e-12
-        low, high = (_end(p_value, observed.of_outcome, side * error, size) for side in (-1.0, 1.0))
+        low, high = (outermost(p_value, observed.of_outcome, side * error, 1 - level) for side in (-1.0, 1.0))
     return RandomisationInference(
         estimate=observed.of_outcome,
         std_error=error,
@@ -583,21 +580,3 @@ def _statistic(found: list[Evaluated], y: Array, treated: NDArray[np.bool_], eff
             variance = np.maximum(variance - 2 * b * effect + c * effect**2, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(estimate / np.sqrt(variance), dtype=float)
-
-
-def _end(p_value: Callable[[float], float], middle: float, step: float, size: float) -> float:
-    """Return the outermost effect not rejected on one side of ``middle``; infinite where none is rejected."""
-    reach = 1.0
-    # Two rejections in a row end the search: a single one may lie inside, for p-values need not fall steadily.
-    while not (p_value(middle + reach * step) <= size and p_value(middle + 2 * reach * step) <= size):
-        reach *= 2
-        if reach > FARTHEST:
-            return float(np.copysign(np.inf, step))
-    grid = middle + step * np.linspace(0.0, reach, SCAN + 1)
-    kept = [i for i, effect in enumerate(grid) if p_value(float(effect)) > size]
-    inside = grid[max(kept)] if kept else middle
-    outside = grid[max(kept) + 1] if kept else grid[1]
-    while abs(outside - inside) > 1e-7 * abs(step):
-        half = (inside + outside) / 2
-        inside, outside = (half, outside) if p_value(float(half)) > size else (inside, half)
-    return float((inside + outside) / 2)

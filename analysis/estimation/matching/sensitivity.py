@@ -22,6 +22,11 @@ Zeros = Literal["dropped", "ranked"]
 
 NOTE = "valid if counties were assigned independently; it carries no verdict"
 
+# Log of the risk ratio that a difference of one standard deviation stands for.
+LOG_RATIO_OF_DEVIATION = 0.91
+# Beyond which exponentials leave the range of numbers.
+LARGEST_LOG = 700.0
+
 # Pairs up to which the signed-rank distribution is computed exactly when the method is left open.
 EXACT_PAIRS = 200
 
@@ -543,34 +548,70 @@ def e_value(ratio: float, low: float, high: float) -> EValue:
     return EValue(_e(ratio), 1.0 if crossed else _e(nearest), float(ratio), NOTE)
 
 
-def e_value_difference(estimate: float, std_error: float, deviation: float, level: float = 0.95) -> EValue:
+def e_value_logs(logs: Array) -> EValue:
+    """Return the E-value of a difference in logarithms and of its interval.
+
+    Args:
+        logs: (3,) estimate, lower and upper end of its interval; a missing end bounds nothing.
+
+    Raises:
+        ValueError: a missing estimate, or one outside its interval.
+
+    Assumption: as `e_value`.
+
+    Source: VanderWeele and Ding (2017), Annals of Internal Medicine 167(4).
+
+    Example:
+        >>> found = e_value_logs(np.log([3.9, 1.8, 8.7]))
+        >>> round(found.estimate, 2), round(found.interval, 2)
+        (7.26, 3.0)
+    """
+    ends = np.where(np.isnan(logs), [np.nan, -np.inf, np.inf], logs)
+    return e_value(*(float(v) for v in np.exp(np.clip(ends, -LARGEST_LOG, LARGEST_LOG))))
+
+
+def e_value_difference(values: Array, deviation: float) -> EValue:
     """Return the E-value of a difference in means, through the ratio exp(0.91 d) it stands for roughly.
 
     Args:
-        estimate: difference in units of the outcome.
-        std_error: of the estimate.
+        values: (3,) difference, lower and upper end of its interval, in units of the outcome; a missing end
+            bounds nothing.
         deviation: standard deviation of the outcome (pooled over arms) that makes it a standardized
             difference d.
-        level: of the interval.
 
     Raises:
-        ValueError: a standard error or deviation that is not positive.
+        ValueError: a deviation that is not positive; a missing difference, or one outside its interval.
 
     Assumption: the outcome is about normal and alike spread in both arms, for the ratio to mean anything.
 
     Source: VanderWeele and Ding (2017), table 2; Chinn (2000), Statistics in Medicine 19(22).
 
     Example:
-        >>> round(e_value_difference(0.5, 0.1, 1.0).estimate, 3)
+        >>> round(e_value_difference(np.array([0.5, 0.3, 0.7]), 1.0).estimate, 3)
         2.529
     """
-    if not (std_error > 0 and deviation > 0):
-        raise ValueError(f"std_error = {std_error}, deviation = {deviation}; wanted both positive")
-    half = float(norm.ppf((1 + level) / 2)) * std_error
-    ratio, low, high = (
-        float(np.exp(0.91 * v / deviation)) for v in (estimate, estimate - half, estimate + half)
-    )
-    return e_value(ratio, low, high)
+    if not deviation > 0:
+        raise ValueError(f"deviation = {deviation}; wanted a positive one")
+    return e_value_logs(LOG_RATIO_OF_DEVIATION * np.asarray(values, dtype=float) / deviation)
+
+
+def deviation_within(y: Array, treated: NDArray[np.bool_], inside: NDArray[np.bool_]) -> float:
+    """Return the standard deviation of an outcome within arms, pooled over both; missing with too few rows.
+
+    Args:
+        y: (n,) outcome.
+        treated: (n,) bool.
+        inside: (n,) which rows count.
+
+    Example:
+        >>> deviation_within(np.array([1.0, 3.0, 5.0, 9.0]), np.arange(4) < 2, np.ones(4, dtype=bool))
+        2.23606797749979
+    """
+    arms = [y[inside & arm] for arm in (treated, ~treated)]
+    freedom = sum(len(arm) for arm in arms) - 2
+    if min(len(arm) for arm in arms) == 0 or freedom <= 0:
+        return float("nan")
+    return float(np.sqrt(sum(float(((arm - arm.mean()) ** 2).sum()) for arm in arms) / freedom))
 
 
 def _e(ratio: float) -> float:

@@ -1,8 +1,13 @@
-"""County effects and one further set of effects (year, or state-by-year), taken out exactly.
+"""County effects and one further set of effects (year, or state-by-year), taken out exactly; and a straight line for
+each county.
 
 County effects are eliminated in closed form; what is left is one linear system with a row a level, solved by
 Cholesky. Counties and levels fall into connected components, in each of which one level is set to zero: that is the
 only dependence among two sets of effects, so nothing is iterated and nothing is guessed about rank.
+
+Lines are taken out county by county, in closed form too. Year effects beside them depend on each other in more ways
+than by components (a panel without gaps cannot tell a common line from the counties' own), so there they are
+regressors like any other.
 """
 
 from __future__ import annotations
@@ -135,8 +140,73 @@ def fit_effects(effects: Effects, columns: Array) -> tuple[Array, Array]:
     return county + more[0], level + more[1]
 
 
-def residuals(effects: Effects, columns: Array) -> Array:
-    """Return columns (n, k) without the effects."""
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """A straight line for each county on n rows.
+
+    Args:
+        county: (n,) codes from 0 to C - 1.
+        time: (n,).
+        weights: (n,) positive.
+        by_county: (C, n) sparse indicator.
+        totals: (C,) weight of a county's rows, 1 for a county without rows.
+        centre: (C,) its mean time.
+        spread: (C,) its weighted squares of time about the mean, 1 for a county seen at one time alone.
+    """
+
+    county: Codes
+    time: Array
+    weights: Array
+    by_county: sparse.csr_matrix
+    totals: Array
+    centre: Array
+    spread: Array
+
+
+def make_lines(county: Codes, time: Array, weights: Array, counties: int) -> Lines:
+    """Return what fits a straight line to each county's rows.
+
+    Args:
+        county: (n,) codes below ``counties``.
+        time: (n,).
+        weights: (n,) positive.
+        counties: number of counties; one without rows gets the line 0.
+
+    Example:
+        >>> lines = make_lines(np.array([0, 0, 0, 1, 1]), np.array([0.0, 1, 2, 0, 2]), np.ones(5), 2)
+        >>> residuals(lines, np.array([[1.0], [4.0], [1.0], [5.0], [9.0]])).ravel().round(9).tolist()
+        [-1.0, 2.0, -1.0, 0.0, 0.0]
+    """
+    by_county = sparse.csr_matrix(
+        (np.ones(len(county)), (county, np.arange(len(county)))), shape=(counties, len(county))
+    )
+    totals = by_county @ weights
+    totals = np.where(totals > 0, totals, 1.0)
+    centre = (by_county @ (weights * time)) / totals
+    spread = by_county @ (weights * (time - centre[county]) ** 2)
+    return Lines(
+        county, time, weights, by_county, totals, centre, np.where(spread > 1e-12 * totals, spread, 1.0)
+    )
+
+
+def fit_lines(lines: Lines, columns: Array) -> tuple[Array, Array]:
+    """Return each county's weighted mean and slope of columns (n, k): (C, k) and (C, k)."""
+    weighted = lines.weights[:, None] * columns
+    mean = (lines.by_county @ weighted) / lines.totals[:, None]
+    away = (lines.time - lines.centre[lines.county])[:, None]
+    return mean, (lines.by_county @ (away * weighted)) / lines.spread[:, None]
+
+
+def along_lines(lines: Lines, fitted: tuple[Array, Array], county: Codes, time: Array) -> Array:
+    """Return the lines' values (m, k) at counties and times (m,), from `fit_lines`."""
+    mean, slope = fitted
+    return np.asarray(mean[county] + slope[county] * (time - lines.centre[county])[:, None], dtype=float)
+
+
+def residuals(effects: Effects | Lines, columns: Array) -> Array:
+    """Return columns (n, k) without the effects, or without each county's line."""
+    if isinstance(effects, Lines):
+        return columns - along_lines(effects, fit_lines(effects, columns), effects.county, effects.time)
     county, level = fit_effects(effects, columns)
     return np.asarray(columns - county[effects.county] - level[effects.level], dtype=float)
 

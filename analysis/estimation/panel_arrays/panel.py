@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,10 +10,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.base.errors import SampleError
+from analysis.estimation.estimate import LEAD, cell_rows
 from analysis.estimation.panel_arrays.effects import Codes
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+
+# What counties are compared within, by ``Spec.within``: in words, and as effects of a regression.
+STRATA = {"state": "states", "urban_class": "urban classes"}
+BY_YEAR = {"none": "year", "state": "state-by-year", "urban_class": "urban-class-by-year"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class LongPanel:
         event_time: (n,), missing for never treated.
         weight: (n,) of the row's county.
         controls: (n, q) time-varying policies.
-        population: (n,) residents, missing where the table has none.
+        people: (n,) the exposure of counts, missing where the table has none.
         cohort: (C,) first treated year, 0 for never.
         base: (C,) last year wholly before adoption and anticipation, moved back to a year of the panel; 0 where no
             such year is known.
@@ -48,7 +53,7 @@ class LongPanel:
     event_time: Array
     weight: Array
     controls: Array
-    population: Array
+    people: Array
     cohort: NDArray[np.int64]
     base: NDArray[np.int64]
     size: Array
@@ -68,6 +73,20 @@ class LongPanel:
         return np.isnan(self.event_time) | (self.event_time <= -1 - self.anticipation)
 
     @property
+    def adopters(self) -> Flags:
+        """Return which counties have a year before adoption and are observed after it, (C,)."""
+        after = np.bincount(self.county, self.event_time >= 0, minlength=len(self.counties)) > 0
+        return np.asarray(~self.never & (self.base > 0) & after, dtype=bool)
+
+    def groups(self) -> Iterator[tuple[int, int, Flags]]:
+        """Yield cohort, base year and (C,) members of each group observed after adoption, in that order."""
+        adopts = self.adopters
+        for cohort, base in sorted(
+            set(zip(self.cohort[adopts].tolist(), self.base[adopts].tolist(), strict=True))
+        ):
+            yield cohort, base, ~self.never & (self.cohort == cohort) & (self.base == base)
+
+    @property
     def levels(self) -> Codes:
         """Return codes of stratum and year, (n,); with one stratum those of the year."""
         return np.asarray(self.stratum[self.county] * len(self.years) + self.year, dtype=np.intp)
@@ -78,19 +97,23 @@ class LongPanel:
             self,
             county=self.county[keep], year=self.year[keep], outcome=self.outcome[keep],
             event_time=self.event_time[keep], weight=self.weight[keep], controls=self.controls[keep],
-            population=self.population[keep],
+            people=self.people[keep],
         )  # fmt: skip
 
     def wide(self, values: Array) -> Array:
-        """Return values (n,) as (C, T), missing where a county-year has no row."""
-        out = np.full((len(self.counties), len(self.years)), np.nan)
+        """Return values (n,) as (C, T), or (n, q) as (C, T, q), missing where a county-year has no row."""
+        out = np.full((len(self.counties), len(self.years), *values.shape[1:]), np.nan)
         out[self.county, self.year] = values
         return out
 
     def line(self, rule: str, entered: Flags) -> tuple[str, int, int, int]:
-        """Return a line of attrition: the rule, and counties, county-years and treated counties that remain."""
+        """Return a line of attrition: the rule, and counties, county-years and treated counties that remain.
+
+        A county that adopts after the last year is none of the treated, as in the lines of a design.
+        """
         rows = int(entered[self.county].sum())
-        return rule, int(entered.sum()), rows, int((entered & ~self.never).sum())
+        treated = np.bincount(self.county, self.event_time >= 0, minlength=len(self.counties)) > 0
+        return rule, int(entered.sum()), rows, int((entered & treated).sum())
 
 
 def read_panel(
@@ -99,6 +122,7 @@ def read_panel(
     controls: Sequence[str] = (),
     covariates: Sequence[str] = (),
     anticipation: int = 0,
+    people: str = "population",
 ) -> LongPanel:
     """Return the table of a design as arrays.
 
@@ -107,10 +131,11 @@ def read_panel(
         controls: columns of time-varying policies.
         covariates: columns fixed in time; a county's first row is read.
         anticipation: years before adoption that may already be moved.
+        people: column of the exposure of counts; missing throughout where the table has none.
 
     Returns:
         A `LongPanel` without rows that lack an outcome and counties of weight zero; its notes say how many, and how
-        many counties have gaps in their years.
+        many counties have gaps in their years, no year before adoption, or a base year moved back.
 
     Raises:
         SampleError: two rows of a county and year, a negative or missing weight, a treatment that switches off, or
@@ -147,9 +172,9 @@ def read_panel(
     keep = np.isfinite(outcome) & (weight > 0)
     if not keep.any():
         raise SampleError("no county-year with an outcome and a weight", "a panel with outcomes", "sample")
-    population = (
-        table["population"].to_numpy(dtype=float, na_value=np.nan)
-        if "population" in table
+    exposure = (
+        table[people].to_numpy(dtype=float, na_value=np.nan)
+        if people in table
         else np.full(len(table), np.nan)
     )
     panel = LongPanel(
@@ -161,7 +186,7 @@ def read_panel(
         event_time=event_time,
         weight=weight,
         controls=table[list(controls)].to_numpy(dtype=float),
-        population=population,
+        people=exposure,
         cohort=first["cohort"].fillna(0).to_numpy(dtype=np.int64),
         base=base,
         size=first["weight"].to_numpy(dtype=float),
@@ -170,10 +195,10 @@ def read_panel(
         anticipation=anticipation,
         notes=(),
     ).rows(keep)
-    return replace(panel, notes=tuple(_notes(panel, weight, outcome)))
+    return replace(panel, notes=tuple(_notes(panel, weight, outcome, base != implied)))
 
 
-def _notes(panel: LongPanel, weight: Array, outcome: Array) -> list[str]:
+def _notes(panel: LongPanel, weight: Array, outcome: Array, elsewhere: Flags) -> list[str]:
     notes = []
     if (weight == 0).any():
         notes.append(f"{int((weight == 0).sum())} county-years of weight zero are left out")
@@ -188,7 +213,13 @@ def _notes(panel: LongPanel, weight: Array, outcome: Array) -> list[str]:
     gap[panel.county[1:][same & apart & ~(crossing & steps)]] = True
     if gap.any():
         notes.append(f"{int(gap.sum())} counties have gaps in their years: cells rest on the years observed")
-    always = ~panel.never & (panel.base == 0) & (np.bincount(panel.county, minlength=len(panel.counties)) > 0)
+    seen = np.bincount(panel.county, minlength=len(panel.counties)) > 0
+    moved = elsewhere & (panel.base > 0) & seen
+    if moved.any():
+        notes.append(
+            f"{int(moved.sum())} counties' base year is not in the panel: the nearest earlier one is used"
+        )
+    always = ~panel.never & (panel.base == 0) & seen
     if always.any():
         notes.append(
             f"{int(always.sum())} counties have no year wholly before adoption: they enter no effect"
@@ -226,18 +257,17 @@ class Cells:
             lead: (K,) cells that are marked as leads in their term.
         """
         several = len(set(zip(self.cohort, self.base, strict=True))) > len(set(self.cohort))
-        marks = np.zeros(len(self), dtype=bool) if lead is None else lead
-        cells = zip(self.cohort, self.base, self.time, marks, strict=True)
-        terms = [
-            f"{'lead, ' if mark else ''}cohort={c}, {f'base={b}, ' if several else ''}time={t}"
-            for c, b, t, mark in cells
-        ]
-        return pd.DataFrame(
-            {
-                "term": terms, "cohort": self.cohort, "time": self.time, "event_time": self.event_time,
-                "estimate": estimate,
-            }
-        )  # fmt: skip
+        rows = cell_rows(
+            self.cohort.tolist(),
+            self.base.tolist(),
+            self.time.tolist(),
+            self.event_time.tolist(),
+            estimate,
+            several=several,
+        )
+        if lead is not None:
+            rows["term"] = np.where(lead, LEAD + rows["term"], rows["term"])
+        return rows
 
     def where(self, chosen: Flags) -> str:
         """Return the chosen cells in words, years by cohort and base."""
@@ -259,6 +289,23 @@ def make_cells(panel: LongPanel, chosen: Flags) -> Cells:
     out = np.full(len(chosen), -1, dtype=np.intp)
     out[rows] = code.ravel()
     return Cells(found[:, 0], found[:, 1], found[:, 2], event_time, out)
+
+
+def treated_cells(panel: LongPanel) -> tuple[LongPanel, Cells]:
+    """Return the panel without adopters that have no year before adoption, and the cells of its treated rows.
+
+    Treated rows are those from adoption (less anticipation) on.
+
+    Raises:
+        SampleError: no such row.
+    """
+    panel = panel.rows((panel.never | (panel.base > 0))[panel.county])
+    cells = make_cells(panel, ~panel.untreated)
+    if not len(cells):
+        raise SampleError(
+            "no treated county is observed before and after adoption", "such counties", "sample.years"
+        )
+    return panel, cells
 
 
 def cell_weights(panel: LongPanel, cells: Cells) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.estimation.panel_arrays.effects import Codes, Effects, make_effects, residuals
+from analysis.estimation.panel_arrays.effects import Codes, Effects, Lines, make_effects, residuals
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -88,13 +88,13 @@ class Regression:
     rank: int
 
 
-def absorbed_regression(outcome: Array, regressors: Array, effects: Effects) -> Regression:
-    """Regress an outcome on regressors and two sets of effects by weighted least squares.
+def absorbed_regression(outcome: Array, regressors: Array, effects: Effects | Lines) -> Regression:
+    """Regress an outcome on regressors and two sets of effects, or each county's line, by weighted least squares.
 
     Args:
         outcome: (n,).
         regressors: (n, k), k may be 0.
-        effects: on the same rows, weights inside.
+        effects: two sets, or lines, on the same rows, weights inside.
 
     Returns:
         A `Regression`. A coefficient that a combination of other regressors and effects can stand in for is missing.

@@ -217,7 +217,7 @@ def cluster_variance_small(
         rows = slice(s.first[c], s.first[c + 1])
         q, columns = _active(s, crossing[c], rows)
         adjusted: Array
-        only = _lost(q, s.basis[rows] @ to_contrasts)
+        only = _lost(q, s.basis[rows] @ to_contrasts, (to_contrasts**2).sum(axis=0))
         if only.any():
             alone.add(c)
             lost |= only
@@ -610,15 +610,18 @@ def _adjust(q: Array, columns: Array, kind: Kind) -> Array:
     return np.asarray(columns + vectors @ (change[:, None] * (vectors.T @ columns)), dtype=float)
 
 
-def _lost(q: Array, columns: Array) -> NDArray[np.bool_]:
-    """Return which columns lie partly in directions that the cluster alone fits, (m,)."""
+def _lost(q: Array, columns: Array, size: Array) -> NDArray[np.bool_]:
+    """Return which columns lie partly in directions that the cluster alone fits, (m,).
+
+    ``size`` is their squared length over all clusters: what is small beside it is rounding.
+    """
     # The largest leverage is no larger than the trace.
     if (q**2).sum() <= 1 - ALONE:
         return np.zeros(columns.shape[1], dtype=bool)
     values, vectors = _leverages(q)
     only = vectors[:, values > 1 - ALONE]
     share = ((only.T @ columns) ** 2).sum(axis=0)
-    return np.asarray(share > 1e-10 * np.maximum((columns**2).sum(axis=0), 1e-300), dtype=bool)
+    return np.asarray(share > 1e-10 * np.maximum((columns**2).sum(axis=0), ALONE * size), dtype=bool)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from math import factorial, log, prod
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from analysis.estimation.inference import (
     Multiplier,
     few_cluster_multiplier,
+    outermost,
     wild_draws,
     wild_moments,
     wild_scores,
@@ -25,8 +26,6 @@ Index = NDArray[np.intp]
 Labels = NDArray[np.generic]
 Level = Literal["counties_within_states", "states"]
 
-# Steps to either side in which the end of an interval is looked for, in standard errors before and after.
-SCAN, FARTHEST = 32, 1024.0
 # The sample met again among draws differs by rounding at most.
 SAME = 1e-9
 # Points of each kind of multiplier that are equally likely, so that all draws can be listed.
@@ -110,8 +109,8 @@ def wild_bootstrap(
             instead.
         seed: of the generator, or the generator.
         groups: (n,) labels inside clusters, counties or row numbers for instance; None for clusters. Effects
-            swept out must lie within them (county effects do in counties, not in single rows); others
-            belong in z.
+            swept out must lie within clusters, not within groups: sums of scores by cluster do not see them;
+            others belong in z.
         null_imposed: residuals of the regression under the null (as a rule) or of the regression as it is.
         multiplier: None for ``few_cluster_multiplier`` of the number of groups.
 
@@ -160,7 +159,7 @@ def wild_bootstrap(
 
     size = 1 - level
     if null_imposed:
-        low, high = (_outermost(p_value, scores.beta, side * scores.error, size) for side in (-1.0, 1.0))
+        low, high = (outermost(p_value, scores.beta, side * scores.error, size) for side in (-1.0, 1.0))
     else:
         # The test of any null compares its distance with the same draws: the interval is symmetric.
         reached = np.sort(np.where(np.isnan(free), np.inf, free))[::-1]
@@ -507,7 +506,7 @@ def panel_randomisation(
     error, g = float(np.sqrt(observed[2])), int(cluster.max()) + 1
     low = high = float("nan")
     if interval:
-        low, high = (_outermost(p_value, float(observed[0]), side * error, 1 - level) for side in (-1.0, 1.0))
+        low, high = (outermost(p_value, float(observed[0]), side * error, 1 - level) for side in (-1.0, 1.0))
     factor = float(np.sqrt(g / (g - 1)))
     drawn = _statistics(found, 0.0) / factor
     return PanelRandomisation(
@@ -655,23 +654,3 @@ def _check_panel(
 def _check_level(level: float) -> None:
     if not 0 < level < 1:
         raise ValueError(f"level = {level}; wanted a share between 0 and 1")
-
-
-def _outermost(p_value: Callable[[float], float], middle: float, step: float, size: float) -> float:
-    """Return the outermost value not rejected on one side of ``middle``; infinite where none is rejected."""
-    # A share of draws equal to the size must not pass for larger by rounding.
-    size += 1e-12
-    reach = 1.0
-    # Two rejections in a row end the search: a single one may lie inside, for p-values need not fall steadily.
-    while not (p_value(middle + reach * step) <= size and p_value(middle + 2 * reach * step) <= size):
-        reach *= 2
-        if reach > FARTHEST:
-            return float(np.copysign(np.inf, step))
-    grid = middle + step * np.linspace(0.0, reach, SCAN + 1)
-    kept = [i for i, value in enumerate(grid) if p_value(float(value)) > size]
-    inside = grid[max(kept)] if kept else middle
-    outside = grid[max(kept) + 1] if kept else grid[1]
-    while abs(outside - inside) > 1e-7 * abs(step):
-        half = (inside + outside) / 2
-        inside, outside = (half, outside) if p_value(float(half)) > size else (inside, half)
-    return float((inside + outside) / 2)

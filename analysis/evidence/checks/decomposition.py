@@ -4,18 +4,21 @@ weight of each county-year."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.base.errors import ProtocolError, SampleError, SpecError
+from analysis.base.errors import ProtocolError, SampleError, SpecError, StudyError
 from analysis.design.design import Design
 from analysis.estimation.panel_arrays.effects import fit_effects, make_effects, without_singletons
 from analysis.estimation.panel_arrays.panel import LongPanel, read_panel
 from analysis.estimation.panel_arrays.regression import absorbed_regression
 
 Array = NDArray[np.float64]
+# A weight nearer to zero than this is the rounding of none.
+SMALLEST = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +102,8 @@ def bacon(design: Design) -> Decomposition:
         A `Decomposition` whose sum is the coefficient.
 
     Raises:
-        ProtocolError: an unbalanced panel, weights, covariates, control policies or state-by-year effects: there the
-            decomposition is not exact, and `residual_weights` is.
+        ProtocolError: an unbalanced panel, weights, covariates, control policies or other effects than county and
+            year: there the decomposition is not exact, and `residual_weights` is.
         SampleError: a policy that switches off, or nothing to compare.
 
     Assumption: none; it is arithmetic. Under parallel trends, comparisons with counties already treated
@@ -119,6 +122,8 @@ def bacon(design: Design) -> Decomposition:
         ("covariates", bool(design.covariates)),
         ("control policies", bool(design.controls)),
         ("state-by-year effects", design.spec.within == "state"),
+        ("urban-class-by-year effects", design.spec.within == "urban_class"),
+        ("effects of county and definition", design.spec.estimator.effects == "county_definition_year"),
     ):
         if wrong:
             raise ProtocolError(
@@ -182,6 +187,36 @@ class ResidualWeights:
     negative_sum: float
     treated_sum: float
 
+    def by(self, over: Literal["cohort", "event_time"]) -> pd.DataFrame:
+        """Return how the weight of treated county-years lies on cohorts or event times.
+
+        Returns:
+            A row a cohort or event time with treated county-years: cohort or event_time, county_years, weight (their
+            sum; over the rows one), negative (share of county-years with a negative weight), negative_sum, effect
+            (weight times effect over weight; missing where an effect is, or the weights cancel).
+
+        Raises:
+            StudyError: another name.
+        """
+        if over not in ("cohort", "event_time"):
+            raise StudyError(f"over = {over!r}", "'cohort' or 'event_time'", "the call")
+        inside = self.table[self.table["treated"]]
+        below = inside["weight"].where(inside["weight"] < -SMALLEST, 0.0)
+        parts = inside.assign(
+            below=below,
+            negative=below < 0,
+            product=np.where(inside["weight"].abs() > SMALLEST, inside["weight"] * inside["effect"], 0.0),
+        )
+        sums = parts.groupby(over, sort=True).agg(
+            county_years=("weight", "size"),
+            weight=("weight", "sum"),
+            negative=("negative", "mean"),
+            negative_sum=("below", "sum"),
+            product=("product", lambda column: column.sum(skipna=False)),
+        )
+        effect = sums["product"] / sums["weight"].where(sums["weight"].abs() > SMALLEST)
+        return sums.drop(columns="product").assign(effect=effect).reset_index()
+
 
 def residual_weights(design: Design) -> ResidualWeights:
     """Return the exact weight of each county-year in the two-way coefficient of a design.
@@ -191,8 +226,8 @@ def residual_weights(design: Design) -> ResidualWeights:
     finds for each, sum to the same coefficient.
 
     Args:
-        design: any panel: weighted or not, balanced or not, with control policies, county and year or state-by-year
-            effects.
+        design: any panel: weighted or not, balanced or not, with control policies; effects of county (or county and
+            definition) and of year, state and year, or urban class and year.
 
     Raises:
         SpecError: no panel.
@@ -207,11 +242,12 @@ def residual_weights(design: Design) -> ResidualWeights:
     if design.kind != "panel":
         raise SpecError(f"residual weights of a {design.kind}", "a panel", "design.kind")
     panel = read_panel(design.table, controls=design.controls)
-    panel = panel.rows(without_singletons(panel.county, panel.levels))
-    counties, levels = len(panel.counties), int(panel.levels.max()) + 1
+    panel = panel.rows(without_singletons(_units(design, panel), panel.levels))
+    unit, levels = _units(design, panel), int(panel.levels.max()) + 1
+    units = int(unit.max()) + 1
     d = (panel.event_time >= 0).astype(float)
     scaled = panel.weight / panel.weight.mean()
-    effects = make_effects(panel.county, panel.levels, scaled, counties, levels)
+    effects = make_effects(unit, panel.levels, scaled, units, levels)
     on_controls = absorbed_regression(d, panel.controls, effects)
     own = on_controls.residual
     scale = float(scaled @ own**2)
@@ -220,7 +256,7 @@ def residual_weights(design: Design) -> ResidualWeights:
             "treatment does not vary within the effects", "states or years with both arms", "sample"
         )
     weight = scaled * own / scale
-    effect = _imputed(panel, scaled, counties, levels)
+    effect = _imputed(panel, scaled, unit, units, levels)
     inside = d == 1
     table = pd.DataFrame(
         {
@@ -235,9 +271,9 @@ def residual_weights(design: Design) -> ResidualWeights:
     )
     never = panel.never[panel.county]
     table.loc[never, ["cohort", "event_time"]] = pd.NA
-    below = inside & (weight < -1e-12)
+    below = inside & (weight < -SMALLEST)
     # A county-year without any weight needs no effect.
-    counted = inside & (np.abs(weight) > 1e-12)
+    counted = inside & (np.abs(weight) > SMALLEST)
     treated_sum = float(weight[counted] @ effect[counted])
     return ResidualWeights(
         table,
@@ -248,16 +284,27 @@ def residual_weights(design: Design) -> ResidualWeights:
     )
 
 
-def _imputed(panel: LongPanel, weight: Array, counties: int, levels: int) -> Array:
+def _units(design: Design, panel: LongPanel) -> NDArray[np.intp]:
+    """Return codes of the effects that stand for counties, (n,): counties, or counties by definition of rape."""
+    if design.spec.estimator.effects != "county_definition_year":
+        return panel.county
+    spell = design.table.set_index(["county_fips", "year"])["definition_spell"]
+    here = pd.MultiIndex.from_arrays([panel.counties[panel.county], panel.years[panel.year]])
+    code = pd.factorize(spell.reindex(here), sort=True)[0]
+    both = panel.county * (int(code.max(initial=0)) + 1) + code
+    return np.unique(both, return_inverse=True)[1].astype(np.intp)
+
+
+def _imputed(panel: LongPanel, weight: Array, unit: NDArray[np.intp], units: int, levels: int) -> Array:
     """Return each row's outcome less its prediction from untreated rows, missing where there is none."""
     fit = ~(panel.event_time >= 0)
-    effects = make_effects(panel.county[fit], panel.levels[fit], weight[fit], counties, levels)
+    effects = make_effects(unit[fit], panel.levels[fit], weight[fit], units, levels)
     model = absorbed_regression(panel.outcome[fit], panel.controls[fit], effects)
     net = panel.outcome - panel.controls @ model.solution
     county, level = fit_effects(effects, np.column_stack([net, panel.controls])[fit])
-    component = effects.county_component[panel.county]
+    component = effects.county_component[unit]
     known = (component >= 0) & (component == effects.level_component[panel.levels])
     if panel.controls.shape[1]:
-        own = panel.controls - county[panel.county, 1:] - level[panel.levels, 1:]
+        own = panel.controls - county[unit, 1:] - level[panel.levels, 1:]
         known &= model.inverse.tells(own)
-    return np.where(known, net - county[panel.county, 0] - level[panel.levels, 0], np.nan)
+    return np.where(known, net - county[unit, 0] - level[panel.levels, 0], np.nan)

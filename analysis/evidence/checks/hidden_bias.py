@@ -17,7 +17,9 @@ from analysis.estimation.matching.sensitivity import (
     NOTE,
     Bounds,
     critical_gamma,
-    e_value,
+    deviation_within,
+    e_value_difference,
+    e_value_logs,
     pair_bounds,
     set_bounds,
     set_p_bounds,
@@ -182,21 +184,12 @@ def _e_values(design: Design, estimate: Estimate, y: Array, sets: MatchedSets) -
     if not np.isfinite(values[0]):
         raise SampleError("the estimate is missing", "an estimate", design.spec.where)
     if design.spec.outcome.scale == "log_rate":
-        logs = values
+        found = e_value_logs(values)
     else:
-        logs = 0.91 * values / _deviation(y, np.asarray(sets.treated, dtype=bool), sets.weights > 0)
-    # A missing end bounds nothing.
-    logs[1:] = np.where(np.isnan(logs[1:]), [-np.inf, np.inf], logs[1:])
-    found = e_value(*(float(v) for v in np.exp(np.clip(logs, -700.0, 700.0))))
+        treated = np.asarray(sets.treated, dtype=bool)
+        found = e_value_difference(values, deviation_within(y, treated, sets.weights > 0))
     return [
         ("risk_ratio", found.ratio),
         ("e_value", found.estimate),
         ("e_value_interval", found.interval),
     ]
-
-
-def _deviation(y: Array, treated: NDArray[np.bool_], inside: NDArray[np.bool_]) -> float:
-    """Return the standard deviation of the outcome within arms, pooled."""
-    arms = [y[inside & arm] for arm in (treated, ~treated)]
-    squares = sum(float(((arm - arm.mean()) ** 2).sum()) for arm in arms)
-    return float(np.sqrt(squares / (sum(len(arm) for arm in arms) - 2)))

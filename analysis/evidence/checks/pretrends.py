@@ -78,7 +78,7 @@ def pretrends(estimate: Estimate, *, matched_on: Collection[int] = ()) -> JointT
             match makes them small.
 
     Returns:
-        A `JointTest`; leads that could not be estimated are left out, and the note says so.
+        A `JointTest`; leads that could not be estimated, or have no error, are left out, and the note says so.
 
     Raises:
         StudyError: the estimate has no event times, or no lead is left.
@@ -93,12 +93,14 @@ def pretrends(estimate: Estimate, *, matched_on: Collection[int] = ()) -> JointT
     time = estimate.table["event_time"]
     lead = (time < 0).to_numpy(dtype=bool)
     missing = estimate.table["estimate"].isna().to_numpy()
+    # Treated counties in one cluster give a variance that holds comparison counties alone: no error, and no test.
+    without = estimate.table["std_error"].isna().to_numpy() & ~missing
     left_out = time.isin(list(matched_on)).to_numpy(dtype=bool)
-    use = lead & ~missing & ~left_out
+    use = lead & ~missing & ~without & ~left_out
     if not use.any():
         raise StudyError(
             f"{int(lead.sum())} leads, none to test ({int((lead & missing).sum())} not estimated, "
-            f"{int((lead & left_out).sum())} matched on)",
+            f"{int((lead & without).sum())} without an error, {int((lead & left_out).sum())} matched on)",
             "years before adoption that were not matched on", "sample.years",
         )  # fmt: skip
     values = estimate.table.loc[use, "estimate"].to_numpy(dtype=float)
@@ -106,6 +108,8 @@ def pretrends(estimate: Estimate, *, matched_on: Collection[int] = ()) -> JointT
     notes = []
     if (lead & missing).any():
         notes.append(f"{int((lead & missing).sum())} leads could not be estimated")
+    if (lead & without).any():
+        notes.append(f"{int((lead & without).sum())} leads have no error and are not tested")
     if (lead & left_out).any():
         notes.append(f"{int((lead & left_out).sum())} leads were matched on and are not tested")
     if q < use.sum():

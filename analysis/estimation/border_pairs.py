@@ -1,0 +1,559 @@
+"""Border pairs: adopters against the untreated counties they touch, and against nobody else.
+
+Along a border two counties share much that moves crime and that no covariate holds: an economy, a housing market, a
+court, a television station. Every pair of an adopter and an untreated neighbour is a small panel of its own, and so is
+every border segment: an adopter with all its untreated neighbours in one state (its own, or one across the line; an
+adopter at a corner has several segments). Effects by pair or segment and year leave only the difference between the
+adopter and its neighbours in a year, effects of each county in a pair or segment only how that difference changes.
+
+Neighbours are also where a policy's effect would go: what it drives across the border is taken for an effect of the
+opposite sign on the other side. So the estimate is the effect plus the displacement (protocol rule 15).
+
+A county repeats as often as it borders. A row weighs the county's weight over the number of pairs (or segments) the
+county is in, so each county counts as it would anywhere else in the study. What repeats is no new information, so errors
+never treat pairs as independent: they are clustered by the state of the row's county, by segment, or by both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from analysis.base.errors import SampleError, SpecError
+from analysis.design.design import Design
+from analysis.estimation.estimate import (
+    FEW_TREATED_CLUSTERS,
+    Estimate,
+    Inference,
+    cluster_labels,
+    make_estimate,
+    record,
+    tabulate,
+)
+from analysis.estimation.inference import cluster_variance, simultaneous_critical_value, t_quantile
+from analysis.estimation.panel_arrays.effects import Codes
+from analysis.estimation.panel_arrays.panel import LongPanel, read_panel
+from analysis.estimation.panel_arrays.regression import Inverse, invert
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+EFFECTS = {"pair_by_year": "pair", "segment_by_year": "segment"}
+METHODS = ("post", "event_time")
+NEIGHBOURS = {
+    "all": "in its own state or another",
+    "same_state": "in its own state",
+    "other_state": "in another state",
+}
+BY = ("state", "segment", "state_and_segment")
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Adopters and untreated counties they touch.
+
+    Args:
+        adopter: (P,) codes of the panel's counties.
+        neighbour: (P,) likewise; never treated, or of a later cohort.
+        segment: (P,) codes from 0: the adopter and the neighbour's state.
+        usable: (P, T) years in which both are observed and the neighbour is untreated.
+    """
+
+    adopter: Codes
+    neighbour: Codes
+    segment: Codes
+    usable: Flags
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.adopter)
+
+
+@dataclass(frozen=True, slots=True)
+class Borders:
+    """The panel of pairs or of segments, called groups: a row a group, county and year.
+
+    Args:
+        row: (n,) row of the panel.
+        group: (n,) codes from 0 to G - 1.
+        member: (n,) codes of group and county, from 0.
+        level: (n,) codes of group and year, from 0.
+        segment: (n,) codes.
+        own: (n,) whether the row is the adopter's.
+        weight: (n,) the county's weight over the number of groups it is in.
+    """
+
+    row: Codes
+    group: Codes
+    member: Codes
+    level: Codes
+    segment: Codes
+    own: Flags
+    weight: Array
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.row)
+
+
+def fit(design: Design) -> Estimate:
+    """Estimate the effect on adopters, beside the untreated counties they touch.
+
+    Args:
+        design: a panel with ``geography``. ``estimator.effects`` pair_by_year or segment_by_year, beside an effect of
+            each county in a pair or segment; ``estimator.method`` post (one coefficient) or event_time;
+            ``estimator.neighbours`` all, same_state or other_state; ``treatment.comparison`` never_treated or
+            not_yet_treated (a pair of two adopters then ends when the second adopts); ``controls.policies``.
+
+    Returns:
+        An Estimate of estimand ``att`` (one row) or ``event_time``, the last year wholly before adoption the base.
+        Without controls the one coefficient averages the pairs' own before-after differences with weights that are
+        never negative: a later adopter is never what an earlier one is held against, once treated. Errors are
+        clustered by the state of the row's county, by segment, or by both (Cameron, Gelbach and Miller; where that is
+        below one of the two alone, the largest). ``treated`` marks adopters; a later adopter that is only a neighbour
+        is a comparison county. ``influence`` is given by state alone: a county lies in several segments.
+
+    Raises:
+        SpecError: a key it cannot honour.
+        SampleError: no table of neighbours, or no pair observed together before and after adoption.
+
+    Assumption: on the two sides of a border crime would have changed alike, and the policy moves nothing across it; if
+    it does, the estimate is the effect plus what moved.
+
+    Source: Dube, Lester and Reich (2010), Review of Economics and Statistics 92(4); Arellano-Bover and Biasi (2018).
+
+    Example:
+        ``fit(design.replace({"estimator.neighbours": "other_state"}))``: across state lines alone.
+    """
+    _refuse(design)
+    spec = design.spec
+    panel = read_panel(design.table, controls=design.controls, anticipation=spec.treatment.anticipation)
+    which = _which(design)
+    pairs = find_pairs(
+        panel, design.geography.neighbours, which, never_alone=spec.treatment.comparison == "never_treated"
+    )
+    dynamic = spec.estimator.method == "event_time"
+    reference = -1 - panel.anticipation
+    borders = make_borders(panel, pairs, EFFECTS[spec.estimator.effects or ""], every_year=dynamic)
+    if not len(borders):
+        raise SampleError(
+            f"no pair of an adopter and an untreated neighbour {NEIGHBOURS[which]} is observed before and after adoption",
+            "adopters that touch a comparison county",
+            "sample, treatment or estimator.neighbours",
+        )
+    time = np.where(borders.own, panel.event_time[borders.row], np.nan)
+    times = np.array([t for t in np.unique(time[np.isfinite(time)]).astype(int) if t != reference], dtype=int)
+    columns = time[:, None] == times if dynamic else (time >= 0)[:, None]
+    found = _regress(panel, borders, columns)
+    if np.isnan(found.coefficient).all():
+        raise SampleError(
+            "treatment does not vary beyond the controls", "fewer control policies", "controls.policies"
+        )
+    county = panel.county[borders.row]
+    states = cluster_labels(panel.counties, "state")[county]
+    nested = spec.inference.by != "state"
+    crossing = _crosses(borders, states)
+    counted = found.rank + (1 if nested or not crossing.any() else len(np.unique(borders.level[crossing])))
+    scores = found.scores * np.sqrt((len(borders) - 1) / (len(borders) - counted))
+    seats = np.full((len(panel.counties), columns.shape[1]), np.nan)
+    seats[np.unique(county)] = 0.0
+    np.add.at(seats, county, panel.weight.mean() * borders.weight[:, None] * columns)
+    seats[:, np.isnan(found.coefficient)] = np.nan
+    rows = pd.DataFrame(
+        {
+            "term": [f"event_time={t}" for t in times] if dynamic else ["treated"],
+            "cohort": pd.NA,
+            "time": pd.NA,
+            "event_time": times if dynamic else pd.NA,
+            "estimate": found.coefficient,
+        }
+    )
+    notes = [*panel.notes, *_notes(design, panel, pairs, borders, crossing, counted)]
+    if np.isnan(found.coefficient).any():
+        lost = ", ".join(str(t) for t in times[np.isnan(found.coefficient)])
+        notes.append(f"not estimated, no variation beyond effects and controls: event times {lost}")
+    estimand, base = ("event_time", reference) if dynamic else ("att", None)
+    dropped = _dropped(panel, pairs, borders)
+    if spec.inference.by == "state":
+        influence = np.zeros_like(seats)
+        np.add.at(influence, county, scores)
+        return make_estimate(
+            design, rows=rows, counties=panel.counties, influence=influence, treated=seats, estimand=estimand,
+            reference=base, notes=notes, dropped=dropped,
+        )  # fmt: skip
+    table, vcov, inference, more = _by_segment(design, rows, scores, columns, seats, states, borders.segment)
+    return record(
+        design, table=table, vcov=vcov, influence=None, counties=panel.counties, treated=seats, estimand=estimand,
+        reference=base, inference=inference, notes=[*notes, *more], dropped=dropped,
+    )  # fmt: skip
+
+
+def _refuse(design: Design) -> None:
+    spec = design.spec
+    asked = spec.estimator
+    for found, wrong, wanted, where in (
+        (f"border_pairs on a {design.kind}", design.kind != "panel", "a panel", "design.kind"),
+        (f"estimator.effects = {asked.effects!r}", asked.effects not in EFFECTS, " or ".join(EFFECTS),
+         "estimator.effects"),
+        (f"estimator.method = {asked.method!r}", asked.method not in METHODS, " or ".join(METHODS),
+         "estimator.method"),
+        (f"estimator.neighbours = {asked.neighbours!r}", asked.neighbours not in (None, *NEIGHBOURS),
+         " or ".join(NEIGHBOURS), "estimator.neighbours"),
+        (f'inference.vcov = "{spec.inference.vcov}" with border_pairs', spec.inference.vcov != "cluster", '"cluster"',
+         "inference.vcov"),
+        (f'inference.by = "{spec.inference.by}" with border_pairs, whose counties repeat', spec.inference.by not in BY,
+         " or ".join(BY), "inference.by"),
+        ("covariates.names with border_pairs", bool(design.covariates),
+         "none: county effects absorb what is fixed in time", "covariates.names"),
+        ("states as areas with border_pairs", spec.design.area == "state", "counties", "design.area"),
+    ):  # fmt: skip
+        if wrong:
+            raise SpecError(found, wanted, where)
+    if design.geography.neighbours.empty:
+        raise SampleError(
+            "a panel without a table of neighbours",
+            "one built with it",
+            "the panel; run: python -m analysis reproduce",
+        )
+
+
+def _which(design: Design) -> str:
+    return str(design.spec.estimator.neighbours or "all")
+
+
+# --- pairs and segments
+# ----------------------------------------------------------------------------------------------------
+
+
+def find_pairs(panel: LongPanel, neighbours: pd.DataFrame, which: str, *, never_alone: bool) -> Pairs:
+    """Return every adopter with each untreated county it touches.
+
+    Args:
+        panel: the panel.
+        neighbours: county_fips, neighbour_fips, each pair both ways.
+        which: all | same_state | other_state: where the neighbour lies.
+        never_alone: whether never treated counties alone are neighbours; else also adopters of a later cohort, in the
+            years before they adopt (or anticipate).
+    """
+    first = panel.counties.get_indexer(neighbours["county_fips"])
+    other = panel.counties.get_indexer(neighbours["neighbour_fips"])
+    inside = (first >= 0) & (other >= 0)
+    listed = np.unique(np.column_stack([first, other])[inside], axis=0)
+    a, b = listed[:, 0].astype(np.intp), listed[:, 1].astype(np.intp)
+    clean = panel.never[b] if never_alone else panel.never[b] | (panel.cohort[b] > panel.cohort[a])
+    states = cluster_labels(panel.counties, "state")
+    if which != "all":
+        clean = clean & ((states[a] == states[b]) == (which == "same_state"))
+    keep = panel.adopters[a] & clean & (a != b)
+    a, b = a[keep], b[keep]
+    observed = np.isfinite(panel.wide(panel.outcome))
+    untreated = panel.wide(panel.untreated.astype(float)) == 1
+    home = np.unique(states, return_inverse=True)[1]
+    segment = np.unique(a * (home.max(initial=0) + 1) + home[b], return_inverse=True)[1].astype(np.intp)
+    return Pairs(a, b, segment, observed[a] & untreated[b])
+
+
+def make_borders(panel: LongPanel, pairs: Pairs, group: str, *, every_year: bool) -> Borders:
+    """Return the panel of pairs or segments, from pairs observed together before and after adoption.
+
+    Args:
+        panel: the panel.
+        pairs: from `find_pairs`.
+        group: pair | segment.
+        every_year: False leaves out the years in which an adopter may already anticipate.
+    """
+    time = panel.wide(panel.event_time)[pairs.adopter]
+    before, after = time <= -1 - panel.anticipation, time >= 0
+    usable = pairs.usable if every_year else pairs.usable & (before | after)
+    # A pair seen on one side of adoption tells nothing of a change.
+    sides = [(usable & side).any(axis=1, keepdims=True) for side in (before, after)]
+    p, year = np.nonzero(usable & sides[0] & sides[1])
+    code = pairs.segment if group == "segment" else np.arange(len(pairs), dtype=np.intp)
+    size, length = len(panel.counties), len(panel.years)
+    # The adopter stands in a segment once a year, however many neighbours it has there.
+    keys = np.concatenate(
+        [(code[p] * size + who[p]) * length + year for who in (pairs.adopter, pairs.neighbour)]
+    )
+    keys, at = np.unique(keys, return_index=True)
+    own, segment = np.repeat([True, False], len(p))[at], np.tile(pairs.segment[p], 2)[at]
+    member, year = keys // length, (keys % length).astype(np.intp)
+    group_of, county = member // size, member % size
+    at_row = np.full((size, length), -1, dtype=np.intp)
+    at_row[panel.county, panel.year] = np.arange(len(panel.county))
+    shared = np.bincount(np.unique(member) % size, minlength=size)
+    row = at_row[county, year]
+    weight = panel.weight[row] / shared[county]
+    member_code, group_code, level, segment_code = (
+        np.unique(codes, return_inverse=True)[1].astype(np.intp)
+        for codes in (member, group_of, group_of * length + year, segment)
+    )
+    # About one, so that the arithmetic keeps its digits.
+    scale = panel.weight.mean() if len(row) else 1.0
+    return Borders(row, group_code, member_code, level, segment_code, own, weight / scale)
+
+
+def _crosses(borders: Borders, states: NDArray[np.str_]) -> Flags:
+    """Return which rows lie in a pair or segment of two states, (n,)."""
+    both = np.unique(np.column_stack([borders.group, np.unique(states, return_inverse=True)[1]]), axis=0)
+    return np.asarray(np.bincount(both[:, 0])[borders.group] > 1)
+
+
+# --- the regression
+# ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """Coefficients of treatment, (k,), missing where not identified; each row's score of them, (n, k); the rank."""
+
+    coefficient: Array
+    scores: Array
+    rank: int
+
+
+def _regress(panel: LongPanel, borders: Borders, columns: Flags) -> _Fitted:
+    x = np.hstack([columns.astype(float), panel.controls[borders.row]])
+    swept = without_effects(
+        np.column_stack([panel.outcome[borders.row], x]), borders.group, borders.member, borders.level, borders.weight
+    )  # fmt: skip
+    y, own = swept[:, 0], swept[:, 1:]
+    inverse: Inverse = invert(own, borders.weight, x)
+    solution = inverse.matrix @ (own.T @ (borders.weight * y))
+    scores = (own * (borders.weight * (y - own @ solution))[:, None]) @ inverse.matrix
+    k = columns.shape[1]
+    told = inverse.tells()[:k]
+    return _Fitted(
+        np.where(told, solution[:k], np.nan),
+        np.where(told, scores[:, :k], 0.0),
+        x.shape[1] - inverse.null.shape[1],
+    )
+
+
+def without_effects(columns: Array, group: Codes, member: Codes, level: Codes, weight: Array) -> Array:
+    """Return columns without effects of each county in a group and of each group in a year, by weighted least squares.
+
+    Groups share no effect, so each is a small system of its own, solved exactly; all are solved together.
+
+    Args:
+        columns: (n, k).
+        group: (n,) codes of pairs or segments, from 0.
+        member: (n,) codes of county and group, from 0.
+        level: (n,) codes of group and year, from 0, those of a group one after the other. Every year of a group has its
+            adopter's row, so a group falls into no parts.
+        weight: (n,) positive.
+
+    Returns:
+        (n, k).
+
+    Example:
+        >>> group, member, level = np.zeros(4, dtype=int), np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+        >>> changes = np.array([[1.0], [5.0], [1.0], [2.0]])  # by 4 and by 1
+        >>> without_effects(changes, group, member, level, np.ones(4)).ravel().round(9).tolist()
+        [-0.75, 0.75, 0.75, -0.75]
+    """
+    n, k = columns.shape
+    groups, members, levels = (int(codes.max()) + 1 for codes in (group, member, level))
+    group_of_member, group_of_level = np.zeros(members, dtype=np.intp), np.zeros(levels, dtype=np.intp)
+    group_of_member[member], group_of_level[level] = group, group
+    first = np.searchsorted(group_of_level, np.arange(groups))
+    place = np.arange(levels) - first[group_of_level]
+    width = int(place.max()) + 1
+    wide = np.zeros((members, width))
+    wide[member, place[level]] = weight
+    total = wide.sum(axis=1)
+    system, size = np.zeros((groups, width, width)), np.zeros((groups, width))
+    np.add.at(system, group_of_member, -wide[:, :, None] * (wide / total[:, None])[:, None, :])
+    np.add.at(size, group_of_member, wide)
+    # County effects take up a group's level: its year effects are set to add up to zero.
+    there = size > 0
+    pin = size.sum(axis=1) / there.sum(axis=1)
+    system += pin[:, None, None] * (there[:, :, None] & there[:, None, :])
+    system[:, np.arange(width), np.arange(width)] += size + ~there
+    rows = np.arange(n)
+    by_member = sparse.csr_matrix((weight, (member, rows)), shape=(members, n))
+    by_level = sparse.csr_matrix((weight, (level, rows)), shape=(levels, n))
+    crossed = sparse.csr_matrix((weight, (member, level)), shape=(members, levels))
+    # The second pass takes out what rounding left of the first.
+    for _ in range(2):
+        mean = (by_member @ columns) / total[:, None]
+        right = np.zeros((groups, width, k))
+        right[group_of_level, place] = by_level @ columns - crossed.T @ mean
+        of_level = np.linalg.solve(system, right)[group_of_level, place]
+        of_member = mean - (crossed @ of_level) / total[:, None]
+        columns = columns - of_member[member] - of_level[level]
+    return columns
+
+
+# --- errors
+# ----------------------------------------------------------------------------------------------------
+
+
+def two_way_variance(scores: Array, one: Codes, other: Codes) -> Array:
+    """Return the variance matrix of estimates whose errors are clustered two ways, (k, k).
+
+    V_one + V_other - V_both. No variance is below what one of the two alone gives: where it would be, it is the larger
+    of them; where the matrix is not positive semidefinite, its correlations are those of V_one + V_other.
+
+    Args:
+        scores: (n, k) contributions.
+        one: (n,) labels.
+        other: (n,) labels.
+
+    Raises:
+        ValueError: fewer than two clusters of either kind.
+
+    Source: Cameron, Gelbach and Miller (2011), Journal of Business and Economic Statistics 29(2); MacKinnon, Nielsen
+        and Webb (2024), arXiv:2406.08880, for the largest.
+
+    Example:
+        >>> two_way_variance(np.array([[1.0], [-1.0], [2.0]]), np.array([0, 1, 1]), np.array([0, 0, 1]))
+        array([[8.]])
+    """
+    both = np.unique(np.column_stack([one, other]), axis=0, return_inverse=True)[1].ravel()
+    first, second, crossed = (cluster_variance(scores, labels) for labels in (one, other, both))
+    summed = first + second - crossed
+    largest = np.maximum(np.diag(summed), np.maximum(np.diag(first), np.diag(second)))
+    values = np.linalg.eigvalsh(summed)
+    if values.min() < -1e-10 * max(values.max(), 0.0) or (np.diag(summed) <= 0).any():
+        summed = first + second
+    size = np.sqrt(np.divide(largest, np.diag(summed), out=np.ones_like(largest), where=np.diag(summed) > 0))
+    return np.asarray(summed * size[:, None] * size, dtype=float)
+
+
+def _by_segment(
+    design: Design,
+    rows: pd.DataFrame,
+    scores: Array,
+    columns: Flags,
+    seats: Array,
+    states: NDArray[np.str_],
+    segment: Codes,
+) -> tuple[pd.DataFrame, Array, Inference, list[str]]:
+    """Return table, variance, inference and notes of errors by segment, or by state and segment."""
+    asked = design.spec.inference
+    state = np.unique(states, return_inverse=True)[1]
+    labels = [segment] if asked.by == "segment" else [state, segment]
+    counts = [len(np.unique(codes)) for codes in labels]
+    if min(counts) < 2:
+        raise SampleError(
+            f"{min(counts)} cluster, clustered by {asked.by}", "at least two clusters", "sample or inference.by"
+        )  # fmt: skip
+    missing = rows["estimate"].isna().to_numpy()
+    vcov = cluster_variance(scores, segment) if len(labels) == 1 else two_way_variance(scores, state, segment)
+    inference = Inference(
+        "cluster", asked.by, min(counts), min(counts) - 1.0, asked.level, asked.draws, asked.seed
+    )
+    behind = np.array([[len(np.unique(codes[on])) for on in columns.T] for codes in labels]).min(axis=0)
+    alone = ~missing & (behind < 2)
+    error = np.where(alone | missing, np.nan, np.sqrt(np.diag(vcov)))
+    usable = np.isfinite(error) & (error > 0)
+    if len(labels) == 1:
+        band = simultaneous_critical_value(
+            scores[:, usable], segment, asked.level, asked.draws, asked.seed, inference.df
+        )
+    else:
+        band = _normal_band(vcov[np.ix_(usable, usable)], inference)
+    vcov[missing, :] = vcov[:, missing] = np.nan
+    table = tabulate(rows, error, seats, inference.df, t_quantile(asked.level, inference.df), band)
+    notes = []
+    if asked.by == "state_and_segment":
+        notes.append(
+            f"errors clustered by state ({counts[0]}) and by segment ({counts[1]}), the largest of the two and of both "
+            "together; degrees of freedom from the fewer clusters"
+        )
+    treated_states = len(np.unique(states[columns.any(axis=1)]))
+    if asked.by == "state_and_segment" and treated_states < FEW_TREATED_CLUSTERS:
+        notes.append(
+            f"treated counties lie in {treated_states} states: cluster-robust errors are too small with so few"
+        )
+    if alone.any():
+        notes.append(
+            f"{int(alone.sum())} estimates have their treated counties in one state or segment: no error can be given "
+            "for them"
+        )
+    return table, vcov, inference, notes
+
+
+def _normal_band(vcov: Array, inference: Inference) -> float:
+    """Return the critical value of a band: of two-way errors no draw by cluster gives one, joint normality does."""
+    pointwise = t_quantile(inference.level, inference.df)
+    if inference.draws < 1 or len(vcov) < 2:
+        return pointwise
+    error = np.sqrt(np.diag(vcov))
+    values, vectors = np.linalg.eigh(vcov / error / error[:, None])
+    rng = np.random.default_rng(inference.seed)
+    draws = rng.standard_normal((inference.draws, len(values))) * np.sqrt(np.maximum(values, 0.0))
+    largest = np.abs(draws @ vectors.T).max(axis=1)
+    largest /= np.sqrt(rng.chisquare(inference.df, inference.draws) / inference.df)
+    return max(pointwise, float(np.quantile(largest, inference.level)))
+
+
+# --- what is said
+# ----------------------------------------------------------------------------------------------------
+
+
+def _notes(
+    design: Design, panel: LongPanel, pairs: Pairs, borders: Borders, crossing: Flags, counted: int
+) -> list[str]:
+    spec = design.spec
+    group = EFFECTS[spec.estimator.effects or ""]
+    county = panel.county[borders.row]
+    adopters, others = (len(np.unique(county[who])) for who in (borders.own, ~borders.own))
+    members = np.unique(np.column_stack([borders.group, county]), axis=0)
+    beside = np.unique(np.column_stack([borders.group, county])[~borders.own], axis=0)
+    often = np.unique(members[:, 1], return_counts=True)[1]
+    segments = len(np.unique(borders.segment))
+    weighted = "one" if spec.estimator.weights == "none" else "its baseline population"
+    notes = [
+        f"{len(beside)} pairs of {adopters} adopters and {others} untreated neighbours "
+        f"{NEIGHBOURS[_which(design)]}, in {segments} segments (an adopter with its neighbours in "
+        "one state)",
+        f"{int((often > 1).sum())} of {len(often)} counties are in several {group}s, up to {int(often.max())}; a row weighs "
+        f"the county's weight ({weighted}) over their number, so each county counts once",
+        f"effects of {group} by year and of each county in a {group}; error factor (N - 1) / (N - k) x G / (G - 1), "
+        f"N = {len(borders):,}, k = {counted}: regressors, and a constant or the {group}-years not nested in clusters",
+    ]
+    if spec.estimator.method == "event_time":
+        notes.append(
+            f"universal base: the last year wholly before adoption (event time {-1 - panel.anticipation})"
+        )
+        notes.append("event times are shared by cohorts: where effects differ by cohort they mix event times")
+    elif panel.anticipation:
+        notes.append("years in which an adopter may anticipate are left out")
+    without = int((panel.adopters & ~np.isin(np.arange(len(panel.counties)), pairs.adopter)).sum())
+    if without:
+        notes.append(f"{without} adopters touch no such county of the sample and are left out")
+    later = ~panel.never[np.unique(county[~borders.own])]
+    if later.any():
+        notes.append(f"{int(later.sum())} neighbours adopt later: their pairs end before that year")
+    if crossing.any():
+        across = len(np.unique(borders.group[crossing]))
+        words = f"{across} of {len(np.unique(borders.group))} {group}s cross a state line"
+        if spec.inference.by == "state":
+            words += ": errors by state take its two sides as independent; state_and_segment does not"
+        notes.append(words)
+    return notes
+
+
+def _dropped(panel: LongPanel, pairs: Pairs, borders: Borders) -> list[tuple[str, int, int, int]]:
+    beside = np.isin(np.arange(len(panel.counties)), np.concatenate([pairs.adopter, pairs.neighbour]))
+    county = panel.county[borders.row]
+    _, counties, years, _ = panel.line("", beside)
+    return [
+        (
+            "border pairs: an adopter and an untreated neighbour",
+            counties,
+            years,
+            len(np.unique(pairs.adopter)),
+        ),
+        (
+            "border pairs: observed together before and after adoption",
+            len(np.unique(county)),
+            len(np.unique(borders.row)),
+            len(np.unique(county[borders.own])),
+        ),
+    ]
