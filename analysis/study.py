@@ -75,6 +75,9 @@ BY_EVENT_TIME = ("first_stage_designs", "designs", "rings", "secure_communities"
 
 ALL_SPECS = (*MAIN_SPECS, *DESIGN_SPECS)
 
+FAMILY_DRAWS = 9_999
+"""Joint draws of the p-values that are adjusted for a family of offences."""
+
 JOBS = 2
 """Processes that run specs side by side."""
 
@@ -274,6 +277,37 @@ class Study:
 
         return self._kept("hidden_bias", lambda: bias_bounds(self.panel, self.specs[METHODS], jobs=JOBS))
 
+    @cached_property
+    def capability(self) -> pd.DataFrame:
+        """Which definition can carry which design, read from ``data/results/capability.csv`` while its key stands."""
+        from analysis.design.treatment import DEFINITIONS
+        from analysis.evidence.designs import capability
+
+        return self._kept(
+            "capability", lambda: capability(self.panel, tuple(DEFINITIONS), self.specs["main"])
+        )
+
+    @cached_property
+    def families(self) -> pd.DataFrame:
+        """Adjusted p-values of offences, read from ``data/results/families.csv`` while their key stands."""
+        from analysis.evidence.designs import offence_families
+
+        seed = self.specs["offences"].inference.seed
+        return self._kept(
+            "families", lambda: offence_families(self.runs(["offences"]).runs, draws=FAMILY_DRAWS, seed=seed)
+        )
+
+    @cached_property
+    def left_out(self) -> pd.DataFrame:
+        """Estimates without each state and cohort, read from ``data/results/left_out.csv`` while their key stands."""
+        from analysis.evidence.checks.leave_out import left_out_frame
+
+        names = [f"designs/{design}measure={measure}/{rest}" for design in ("", "group-time-state/")
+                 for measure in ("violent_ex_rape", "property")
+                 for rest in ("weights=population_baseline/drop_states=none", "weights=none/drop_states=none")]  # fmt: skip
+        specs = {spec.name: spec for spec in self.specs["designs"].expand()}
+        return self._kept("left_out", lambda: left_out_frame(self.panel, [specs[name] for name in names]))
+
     def _kept(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         """Return a frame of results, made and written where its key no longer stands; it names no county."""
         from analysis.evidence.results import FLOAT_FORMAT
@@ -328,6 +362,10 @@ class Study:
             "hidden_bias": key,
             "matched_sample": key,
             "match_size": digest_of([key, sha256_of(measured) if measured.is_file() else ""]),
+            "designs": key,
+            "capability": key,
+            "families": key,
+            "left_out": key,
         }
         return Context(
             paths=self.paths,
@@ -352,6 +390,10 @@ class Study:
             hidden_bias=lambda: self.hidden_bias,
             match_size=lambda: self.match_size,
             matched_sample=self._matched_sample,
+            designs=lambda: self.designs,
+            capability=lambda: self.capability,
+            families=lambda: self.families,
+            left_out=lambda: self.left_out,
             digests=digests,
         )
 

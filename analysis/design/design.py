@@ -722,6 +722,8 @@ def _derived_notes(table: pd.DataFrame, spec: Spec) -> list[str]:
             f"{str(name).replace('_', ' ')} {int(arm.sum())} and {int((~arm).sum())}" for name, arm in arms
         )
         notes.append(f"treated and comparison counties by urban class: {shown}")
+    if spec.design.kind == "panel" and spec.within == "none":
+        notes += _thin_years(table)
     few = []
     if found["identifying_treated"] < FEWEST_TREATED:
         few.append(f"{many(found['identifying_treated'], 'treated county')}, fewer than {FEWEST_TREATED}")
@@ -731,6 +733,21 @@ def _derived_notes(table: pd.DataFrame, spec: Spec) -> list[str]:
     if few:
         notes.append(f"rule 7: not informative, takes no verdict: {'; '.join(few)}")
     return notes
+
+
+def _thin_years(table: pd.DataFrame) -> list[str]:
+    """Say in which years too few counties, or counties of too few states, are left to compare with.
+
+    The counts of protocol rule 7 are of treated counties; a year with hardly a comparison county is as thin.
+    """
+    free = table[~table["treated"] & table["year"].isin(table.loc[table["treated"], "year"].unique())]
+    by_year = free.groupby("year").agg(counties=("county_fips", "size"), states=("state", "nunique"))
+    thin = by_year[(by_year["counties"] < FEWEST_TREATED) | (by_year["states"] < FEWEST_STATES)]
+    return [
+        f"in {year} only {many(int(row['counties']), 'county')} of {many(int(row['states']), 'state')} are left to compare "
+        "with: what moved there is in the estimate"
+        for year, row in thin.iterrows()
+    ]
 
 
 def _assignment(treatment: Treatment) -> pd.DataFrame:

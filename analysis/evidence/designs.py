@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,9 @@ from analysis.design.design import FEWEST_STATES, FEWEST_TREATED, Design, make_d
 from analysis.design.spec import Spec
 from analysis.design.treatment import definition_of, is_descriptive
 from analysis.estimation.estimate import STATE_OF_PREFIX, Estimate
+from analysis.evidence.checks.families import family_table
 from analysis.evidence.results import unit_of_estimate
+from analysis.evidence.runs import Run
 from analysis.evidence.units import percent_of
 
 IDENTIFIED, DESCRIPTIVE, REFUSED = "identified", "descriptive", "refused"
@@ -395,3 +397,37 @@ def who_identifies(estimate: Estimate) -> WhoIdentifies:
         return WhoIdentifies(table, "", float("nan"), float("nan"))
     share = table["share"].to_numpy()
     return WhoIdentifies(table, str(table["state"].iloc[0]), float(share[0]), float(1 / np.sum(share**2)))
+
+
+# --- families of offences
+# ----------------------------------------------------------------------------------------------------
+
+# Sums of others are no tests of their own.
+SUMS = frozenset({"violent_ex_rape", "violent", "property", "total"})
+
+
+def offence_families(runs: Iterable[Run], *, draws: int, seed: int) -> pd.DataFrame:
+    """Return p-values of single offences, adjusted within each family.
+
+    A family is the single offences under one definition, comparison, sample of states and weights, as declared in one
+    spec; sums of offences are no tests of their own.
+
+    Args:
+        runs: of one spec with its grid; those that failed take no part.
+        draws: joint draws a family.
+        seed: of the generator.
+
+    Returns:
+        The columns of `family_table` and ``tests``, how many a family holds; in the order of the runs.
+    """
+    groups: dict[tuple[Any, ...], list[Estimate]] = {}
+    for run in runs:
+        spec = run.spec
+        if run.failure or spec.outcome.measure in SUMS:
+            continue
+        key = (spec.treatment.definition, spec.within, spec.sample.drop_states, spec.estimator.weights)
+        groups.setdefault(key, []).append(run.estimates["post"])
+    parts = [
+        family_table(group, draws=draws, seed=seed).assign(tests=len(group)) for group in groups.values()
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["spec", "p_romano_wolf"])

@@ -998,7 +998,7 @@ def test_replacing_the_estimator_lets_go_of_keys_it_does_not_take():
 # --- the specs that come with the study -----------------------------------------------------------
 
 
-ADDED_FILES = {"claims", "coverage", "matched_did", "near_nominal"}
+ADDED_FILES = {"claims", "coverage", "matched_did", "near_nominal", "secure_communities"}
 
 
 @pytest.mark.parametrize("name", spec_names())

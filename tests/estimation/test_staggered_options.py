@@ -19,9 +19,9 @@ from estimation_cases import (
 from analysis.base.errors import SampleError, SpecError
 from analysis.design.spec import EstimatorSection
 from analysis.estimation import aggregate, check_estimate, fit, imputation, recluster, stacked
+from analysis.estimation.estimate import LEAD
 from analysis.estimation.group_time import METHODS
 from analysis.estimation.group_time import group_time as group_time_att
-from analysis.estimation.estimate import LEAD
 
 CLASSES = ("large_central_metro", "small_metro", "noncore")
 PANEL = simulated_panel(21, counties=144).assign(

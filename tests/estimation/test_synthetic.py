@@ -288,7 +288,7 @@ def test_placebos_by_hand(kind):
     floor = BEST_FIT * np.median(np.append(fits, effect.fit))
     scale = (
         np.ones(len(fits))
-        if kind == "did" or floor == 0
+        if kind != "simplex" or floor == 0
         else max(effect.fit, floor) / np.maximum(fits, floor)
     )
     placebos = scale[:, None] * np.array([one.gap for one in rest])
@@ -538,3 +538,17 @@ def test_year_weights_with_more_years_than_donors_are_the_shortest():
         centred.T, goal - goal.mean(), (1e-4 * np.std(np.diff(outcomes[1:, :11]), ddof=1)) ** 2
     )
     assert year == pytest.approx(near, abs=1e-4) and year.sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_the_average_after_adoption_keeps_its_placebos(kind):
+    found = fitted(kind)
+    post = aggregate(found, over="post")
+    check_estimate(post)
+    after = (found.table["event_time"] >= 0).to_numpy()
+    placebos = found.influence[1:][:, after].mean(axis=1)
+    assert post.table["estimate"].iloc[0] == pytest.approx(found.table["estimate"][after].mean(), abs=1e-10)
+    reached = np.count_nonzero(np.abs(placebos) >= abs(post.table["estimate"].iloc[0]))
+    assert post.table["p_value"].iloc[0] == pytest.approx((1 + reached) / (1 + len(placebos)))
+    assert post.table["std_error"].iloc[0] == pytest.approx(placebos.std(), abs=1e-9)
+    assert post.table["conf_low"].isna().all() == (len(placebos) < 19)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -10,13 +10,16 @@ import numpy as np
 import pandas as pd
 
 from analysis.base.errors import SampleError, StudyError
-from analysis.design.design import Design, baseline_mean
+from analysis.base.records import Panel
+from analysis.design.design import Design, baseline_mean, make_design
+from analysis.design.spec import Spec
 from analysis.estimation import aggregate
 from analysis.estimation import fit as fit_named
 from analysis.estimation.estimate import Estimate, treated_states
 
 Fit = Callable[[Design], Estimate]
 By = Literal["state", "cohort"]
+BOTH: tuple[By, By] = ("state", "cohort")
 
 COLUMNS = (
     "left_out", "treated_left_out", "n_treated", "n_states", "n_comparison", "estimate", "std_error", "conf_low",
@@ -153,3 +156,30 @@ def _jackknife(table: pd.DataFrame, whole: Estimate, group: pd.Series) -> float:
     changes = table.set_index("left_out").loc[sorted(states), "change"].to_numpy(dtype=float)
     g = len(changes)
     return float(np.sqrt((g - 1) / g * np.sum(changes**2))) if g > 1 else float("nan")
+
+
+def left_out_frame(panel: Panel, specs: Sequence[Spec]) -> pd.DataFrame:
+    """Return estimates of some specifications without each state and each cohort in turn.
+
+    Args:
+        panel: see `analysis.base.records.Panel`.
+        specs: panels, without grids.
+
+    Returns:
+        spec, measure, within, weights, by (state or cohort), the columns of `LeftOut.table`, and of the whole: estimate,
+        standard error and jackknife error (missing by cohort), each with ``whole_`` before its name.
+    """
+    parts = []
+    for spec in specs:
+        design = make_design(panel, spec)
+        for by in BOTH:
+            found = leave_out(design, by=by)
+            line = found.whole.table.iloc[0]
+            about = {
+                "spec": spec.name, "measure": spec.outcome.measure, "within": spec.within,
+                "weights": spec.estimator.weights, "by": by, "whole_estimate": float(line["estimate"]),
+                "whole_std_error": float(line["std_error"]), "whole_jackknife": found.jackknife,
+                "baseline": found.whole.baseline,
+            }  # fmt: skip
+            parts.append(found.table.assign(**about))
+    return pd.concat(parts, ignore_index=True)
