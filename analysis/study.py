@@ -302,11 +302,37 @@ class Study:
         """Estimates without each state and cohort, read from ``data/results/left_out.csv`` while their key stands."""
         from analysis.evidence.checks.leave_out import left_out_frame
 
-        names = [f"designs/{design}measure={measure}/{rest}" for design in ("", "group-time-state/")
-                 for measure in ("violent_ex_rape", "property")
-                 for rest in ("weights=population_baseline/drop_states=none", "weights=none/drop_states=none")]  # fmt: skip
-        specs = {spec.name: spec for spec in self.specs["designs"].expand()}
-        return self._kept("left_out", lambda: left_out_frame(self.panel, [specs[name] for name in names]))
+        return self._kept(
+            "left_out", lambda: left_out_frame(self.panel, self._of_designs("", "group-time-state"))
+        )
+
+    @cached_property
+    def trend_checks(self) -> pd.DataFrame:
+        """What event studies bear if trends differ, from ``data/results/trend_checks.csv`` while its key stands."""
+        from analysis.evidence.design_checks import trend_checks
+
+        designs = ("", "interaction-weighted", "local-projections", "adjusted-doubly-robust", "group-time-class",
+                   "group-time-state")  # fmt: skip
+        return self._kept("trend_checks", lambda: trend_checks(self.panel, self._of_designs(*designs)))
+
+    @cached_property
+    def regression_weights(self) -> pd.DataFrame:
+        """How county-years enter two-way coefficients, from ``data/results/regression_weights.csv`` likewise."""
+        from analysis.evidence.design_checks import regression_weights
+
+        designs = ("two-way", "two-way-balanced", "two-way-class", "two-way-state")
+        return self._kept(
+            "regression_weights", lambda: regression_weights(self.panel, self._of_designs(*designs))
+        )
+
+    def _of_designs(self, *designs: str) -> list[Spec]:
+        """Return specifications of ``designs`` with California: both outcomes, both weights."""
+        from analysis.evidence.design_checks import named
+
+        ends = [f"measure={measure}/weights={weights}/drop_states=none"
+                for measure in ("violent_ex_rape", "property") for weights in ("population_baseline", "none")]  # fmt: skip
+        names = ["/".join(filter(None, ("designs", design, end))) for design in designs for end in ends]
+        return named(self.specs["designs"].expand(), names)
 
     def _kept(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         """Return a frame of results, made and written where its key no longer stands; it names no county."""
@@ -366,6 +392,8 @@ class Study:
             "capability": key,
             "families": key,
             "left_out": key,
+            "trend_checks": key,
+            "regression_weights": key,
         }
         return Context(
             paths=self.paths,
@@ -394,6 +422,8 @@ class Study:
             capability=lambda: self.capability,
             families=lambda: self.families,
             left_out=lambda: self.left_out,
+            trend_checks=lambda: self.trend_checks,
+            regression_weights=lambda: self.regression_weights,
             digests=digests,
         )
 

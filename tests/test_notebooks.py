@@ -123,6 +123,7 @@ def test_notebooks_are_listed_in_the_order_of_the_story():
         "02_matched_comparison",
         "03_difference_in_differences",
         "04_choosing_a_match",
+        "05_simple_to_demanding",
     ]
     for name in NAMES:
         book = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))

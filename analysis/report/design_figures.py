@@ -540,6 +540,8 @@ def gaps_rows(results: pd.DataFrame) -> pd.DataFrame:
         unit_name=[of.UNITS.get(str(only), str(only)) for only in f["only"]],
         label=[of.synthetic_words(r) for r in f.to_dict("records")],
     )
+    # Samples of one area and method differ in their years: a line is of one sample, the first.
+    f = f[f["spec"] == f.groupby(["unit_name", "label", "measure"])["spec"].transform("first")]
     columns = [
         "unit_name",
         "label",
@@ -551,11 +553,7 @@ def gaps_rows(results: pd.DataFrame) -> pd.DataFrame:
         "n_comparison",
         "spec",
     ]
-    return (
-        f[columns]
-        .astype({"event_time": int})
-        .drop_duplicates(["unit_name", "label", "measure", "event_time"])
-    )
+    return f[columns].astype({"event_time": int})
 
 
 def gaps_plot(rows: pd.DataFrame, labels: Labels | None = None, *, note: str = "") -> Figure:

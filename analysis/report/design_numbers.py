@@ -219,3 +219,70 @@ def rape_sentence(results: pd.DataFrame) -> str:
         for r in f.to_dict("records")
     ]
     return f"{'; '.join(parts)}." if parts else "No estimate of rape across the change."
+
+
+def check_phrases(
+    left_out: pd.DataFrame, trends: pd.DataFrame, weights: pd.DataFrame, labels: Labels
+) -> dict[str, tuple[str, str]]:
+    """Return sentences of the checks: key to text and the output it stands in.
+
+    Args:
+        left_out, trends, weights: frames under the contracts of `analysis.report.design_tables`.
+        labels: measure to words.
+    """
+    return {
+        "left_out": (left_out_sentence(left_out, labels), "table-32"),
+        "trends": (trends_sentence(trends), "table-33"),
+        "weights": (weights_sentence(weights), "table-34"),
+    }
+
+
+def left_out_sentence(found: pd.DataFrame, labels: Labels) -> str:
+    """Return how far one state moves the estimates between states that are averaged by residents."""
+    f = tables.left_out_table(found).frame
+    f = f[(f["by"] == "state") & (f["within"] == "none") & (f["weights"] == tables.MAIN_WEIGHTS)]
+    parts = [
+        f"{label_of(str(r['measure']), labels).lower()} lies between {words.number(r['percent_low'], 1, sign=True)} % "
+        f"(without {r['lowest_without']}) and {words.number(r['percent_high'], 1, sign=True)} % (without "
+        f"{r['highest_without']}), with a jackknife error of {words.number(r['jackknife'], 1)} points beside a clustered one "
+        f"of {words.number(r['error'], 1)}"
+        for r in f.to_dict("records")
+    ]
+    return f"With one state left out, {'; '.join(parts)}." if parts else "No state was left out."
+
+
+def trends_sentence(found: pd.DataFrame) -> str:
+    """Return in how many event studies zero is excluded, as the trends allowed to differ grow."""
+    f = require(found, tables.TREND_CHECKS)
+    f = f[f["conf_low"].notna()]
+    if f.empty:
+        return "No event study was bounded."
+
+    def out(low: str, high: str) -> str:
+        known = f[f[low].notna() & f[high].notna()]
+        return (
+            f"{words.count(int(((known[low] > 0) | (known[high] < 0)).sum()))} of {words.count(len(known))}"
+        )
+
+    return (
+        f"Taken as they stand, {out('conf_low', 'conf_high')} event studies have a mean that differs from zero. If trends "
+        f"moved after adoption by half their largest yearly move before it, {out('low_0.5', 'high_0.5')} do; by as much, "
+        f"{out('low_1', 'high_1')}; by twice as much, {out('low_2', 'high_2')}; and if the straight line through the years "
+        f"before adoption simply went on, {out('linear_low', 'linear_high')}."
+    )
+
+
+def weights_sentence(found: pd.DataFrame) -> str:
+    """Return how much of two-way coefficients rests on negative weights and on counties treated already."""
+    f = require(found, tables.REGRESSION_WEIGHTS)
+    if f.empty:
+        return "No two-way coefficient was taken apart."
+    low, high = (words.percent(v) for v in (f["negative"].min(), f["negative"].max()))
+    known = f["already_treated"].dropna()
+    already = (
+        f" Where the coefficient can be decomposed, {words.percent(known.min())} to {words.percent(known.max())} of its weight "
+        "lies on comparisons with counties treated already."
+        if len(known)
+        else ""
+    )
+    return f"In two-way coefficients {low} to {high} of treated county-years enter with a negative weight.{already}"

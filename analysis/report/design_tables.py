@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.estimation.panel_inference.families import holm
+from analysis.evidence.design_checks import TRENDS as TREND_COLUMNS
+from analysis.evidence.design_checks import WEIGHTS as WEIGHT_COLUMNS
 from analysis.evidence.designs import CAPABILITY as CAPABILITY_COLUMNS
 from analysis.evidence.designs import DESCRIPTIVE, IDENTIFIED, REFUSED
 from analysis.evidence.matches import NOT_ESTIMATED, variant_of
@@ -84,6 +86,7 @@ LABELS: Mapping[str, str] = {
     "group-time": "group-time effects",
     "two-way": "two-way fixed effects",
     "two-way-dynamic": "two-way, by event time",
+    "two-way-balanced": "two-way, any limit, adoption year treated",
     "group-time-never": "group-time, never treated alone",
     "anticipation": "group-time, a year of anticipation",
     "interaction-weighted": "interaction-weighted",
@@ -124,6 +127,7 @@ LABELS: Mapping[str, str] = {
     "before-after": "a year after less a year before",
     "before-after-two-years": "two years after less two before",
     "wild-bootstrap": "two-way, wild bootstrap",
+    "to-2012": "group-time effects, to 2012",
     "donut": "adopters against counties that touch none",
     "donut-within-states": "the same, within states",
 }
@@ -463,7 +467,10 @@ def errors_frame(results: pd.DataFrame) -> pd.DataFrame:
     f["regression"] = [REGRESSIONS.get(e, e.replace("_", " ")) for e in f["effects"]]
     sample = f["california"].map({"in": "", "out": "without California", "only": "California alone"})
     alike = f["weights"].map({EQUAL_WEIGHTS: "counties alike"}).fillna("")
-    f["sample"] = [", ".join(part for part in pair if part) for pair in zip(sample, alike, strict=True)]
+    law = f["definition"].map({"state_law": "state laws"}).fillna("")
+    f["sample"] = [
+        ", ".join(part for part in parts if part) for parts in zip(law, sample, alike, strict=True)
+    ]
     f["error"] = [
         label_of_variant(str(r["variant"])) if r["failure"] else error_words(r) for r in f.to_dict("records")
     ]
@@ -1020,5 +1027,163 @@ def capability_table(found: pd.DataFrame) -> Table:
             f"Of {words.count(len(f))} pairs of definition and design: {said}. Identified: at least 20 treated areas in six "
             "states have something to be compared with. Descriptive: an estimate can be shown and takes no verdict. Refused: "
             "a rule of the protocol forbids it, or nobody is left to compare. Counts are those left by every sample rule.",
+        ],
+    )
+
+
+# --------------------------------------------------------------------------------------------------------
+# Checks
+# --------------------------------------------------------------------------------------------------------
+
+LEFT_OUT = Frame(
+    "left_out",
+    dict.fromkeys(
+        ("spec", "measure", "within", "weights", "by", "left_out", "treated_left_out", "n_treated", "estimate", "change",
+         "whole_estimate", "whole_std_error", "whole_jackknife", "baseline", "failure"),
+        "see `analysis.evidence.checks.leave_out.left_out_frame`",
+    ),
+)  # fmt: skip
+TREND_CHECKS = Frame(
+    "trend_checks", dict.fromkeys(TREND_COLUMNS, "see `analysis.evidence.design_checks.trend_checks`")
+)
+REGRESSION_WEIGHTS = Frame(
+    "regression_weights",
+    dict.fromkeys(WEIGHT_COLUMNS, "see `analysis.evidence.design_checks.regression_weights`"),
+)
+WITHIN_WORDS = {"none": "between states", "state": "within states", "urban_class": "within urban classes"}
+EFFECT_WORDS = {
+    "county_year": "county, year",
+    "state_by_year": "county, state by year",
+    "urban_class_by_year": "county, class by year",
+}
+
+
+def left_out_table(found: pd.DataFrame) -> Table:
+    """Return how far one state or cohort moves an estimate: the range without one, and which moves it most."""
+    f = require(found, LEFT_OUT)
+    rows = []
+    for keys, part in f.groupby(["spec", "by"], sort=False):
+        known = part[part["estimate"].notna()]
+        low, high = known.loc[known["estimate"].idxmin()], known.loc[known["estimate"].idxmax()]
+        line = part.iloc[0]
+        share = 100 / float(line["baseline"]) if float(line["baseline"]) > 0 else np.nan
+        rows.append(
+            {
+                "spec": keys[0], "by": keys[1], "measure": line["measure"], "within": line["within"],
+                "weights": line["weights"], "left_out": len(part), "not_estimated": int(part["failure"].ne("").sum()),
+                "percent": share * line["whole_estimate"], "percent_low": share * low["estimate"],
+                "percent_high": share * high["estimate"], "lowest_without": low["left_out"],
+                "highest_without": high["left_out"], "error": share * line["whole_std_error"],
+                "jackknife": share * line["whole_jackknife"],
+            }
+        )  # fmt: skip
+    r = pd.DataFrame(rows)
+
+    def percent(column: str) -> list[str]:
+        return [words.number(v, 1, sign=True) for v in r[column]]
+
+    return build(
+        "Without each state, and without each cohort, in turn",
+        r,
+        [
+            ("Outcome", "l", 1.2, _shown_once([HEADS.get(m, m) for m in r["measure"]])),
+            ("Comparison", "l", 1.0, [WITHIN_WORDS[w] for w in r["within"]]),
+            ("Weights", "l", 1.0, [WEIGHTS[w] for w in r["weights"]]),
+            ("Left out", "l", 0.8, [f"{n} {by}s" for n, by in zip(r["left_out"], r["by"], strict=True)]),
+            ("All, %", "r", 0.7, percent("percent")),
+            ("Lowest", "r", 0.7, percent("percent_low")),
+            ("lowest without", "l", 0.6, r["lowest_without"]),
+            ("Highest", "r", 0.7, percent("percent_high")),
+            ("highest without", "l", 0.6, r["highest_without"]),
+            ("Clustered error", "r", 0.8, [words.number(v, 1) for v in r["error"]]),
+            ("Jackknife error", "r", 0.8, [words.number(v, 1) for v in r["jackknife"]]),
+        ],
+        [
+            "Group-time effects of full limits, 2010-2017, in per cent of the mean before adoption; each estimate made anew on "
+            "what is left. Jackknife: from leaving out states; where it is far above the clustered error, one state carries "
+            "the estimate, and the clustered error does not show it."
+        ],
+    )
+
+
+def trends_table(found: pd.DataFrame) -> Table:
+    """Return what event studies bear if trends differ, in per cent of the mean before adoption."""
+    f = require(found, TREND_CHECKS).reset_index(drop=True)
+    share = 100 / f["baseline"].where(f["baseline"] > 0)
+
+    def ends(low: str, high: str) -> list[str]:
+        return [
+            words.interval(a * s, b * s, 1) if not (np.isnan(a) or np.isnan(b)) else words.MISSING
+            for a, b, s in zip(f[low].astype(float), f[high].astype(float), share, strict=True)
+        ]
+
+    def value(column: str) -> list[str]:
+        return [words.number(v, 1) for v in f[column].astype(float) * share]
+
+    label = [LABELS.get(variant_of(str(spec)), variant_of(str(spec))) for spec in f["spec"]]
+    said = dict.fromkeys(str(n) for n in f["note"] if n)
+    return build(
+        "If trends differ: what the test of the leads could find, and bounds on the mean effect",
+        f,
+        [
+            ("Design", "l", 1.3, label),
+            ("Comparison", "l", 1.1, [WITHIN_WORDS[w] for w in f["within"]]),
+            ("Outcome", "l", 1.1, [HEADS.get(m, m) for m in f["measure"]]),
+            ("Weights", "l", 0.9, [WEIGHTS[w] for w in f["weights"]]),
+            ("Interval", "r", 1.0, ends("conf_low", "conf_high")),
+            ("p of leads", "r", 0.6, [p_text(p) for p in f["pretrend_p"]]),
+            ("Trend found half the time", "r", 0.8, value("slope_50")),
+            ("its bias", "r", 0.6, value("bias_50")),
+            ("Trend found 4 in 5", "r", 0.8, value("slope_80")),
+            ("Bounds, half", "r", 1.0, ends("low_0.5", "high_0.5")),
+            ("as large", "r", 1.0, ends("low_1", "high_1")),
+            ("twice", "r", 1.0, ends("low_2", "high_2")),
+            ("straight line", "r", 1.0, ends("linear_low", "linear_high")),
+        ],
+        [
+            "In per cent of the mean before adoption; trends in per cent a year. Bounds: 95 % intervals of the mean effect if "
+            "trends moved after adoption by at most half, once and twice their largest yearly move before it, and if the "
+            "straight line through the years before went on (Rambachan and Roth 2023). Trends a test of single leads finds "
+            "with power 0.5 and 0.8, and the bias such a trend leaves (Roth 2022). Errors clustered by state: too small with "
+            "few treated states, and so are the bounds.",
+            *said,
+        ],
+    )
+
+
+def weights_table(found: pd.DataFrame) -> Table:
+    """Return how county-years enter two-way coefficients, and what those compare."""
+    f = require(found, REGRESSION_WEIGHTS).reset_index(drop=True)
+    share = [words.percent(v) for v in f["negative"]]
+    said = dict.fromkeys(str(n) for n in f["note"] if n)
+    return build(
+        "What a two-way coefficient compares",
+        f,
+        [
+            ("Outcome", "l", 1.2, _shown_once([HEADS.get(m, m) for m in f["measure"]])),
+            ("Effects", "l", 1.2, [EFFECT_WORDS.get(e, e) for e in f["effects"]]),
+            ("Weights", "l", 1.0, [WEIGHTS[w] for w in f["weights"]]),
+            ("Coefficient", "r", 0.9, [words.number(v, 1, sign=True) for v in f["coefficient"]]),
+            ("County-years of negative weight", "r", 1.0, share),
+            ("Sum of those weights", "r", 0.9, [words.number(v, 3) for v in f["negative_sum"]]),
+            ("Weight on not treated so far", "r", 1.0, [words.number(v, 3) for v in f["clean"]]),
+            (
+                "Estimate against those",
+                "r",
+                0.8,
+                [words.number(v, 1, sign=True) for v in f["clean_estimate"]],
+            ),
+            ("Weight on treated already", "r", 1.0, [words.number(v, 3) for v in f["already_treated"]]),
+            (
+                "Estimate against these",
+                "r",
+                0.8,
+                [words.number(v, 1, sign=True) for v in f["already_estimate"]],
+            ),
+        ],
+        [
+            "Full limits, 2010-2017, offences per 100,000 residents policed. Weights of treated county-years sum to one. The "
+            "last four columns are Goodman-Bacon's decomposition, where it is exact (protocol rule 14).",
+            *said,
         ],
     )

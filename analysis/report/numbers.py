@@ -24,7 +24,7 @@ from analysis.base.provenance import canonical_json
 from analysis.evidence import matches as of
 from analysis.evidence.claims import load_claims
 from analysis.evidence.headline import FIRST_STAGE, exclusion
-from analysis.report import figures, match_numbers, match_tables, tables, words
+from analysis.report import design_numbers, figures, match_numbers, match_tables, tables, words
 from analysis.report.outputs import (
     MAIN,
     OUTPUTS,
@@ -209,6 +209,7 @@ def make_numbers(context: Context) -> dict[str, Number]:
     _trust_numbers(book, context.get("trust"), context.labels())
     _reporting_numbers(book, context.get("reporting"))
     _match_numbers(book, context)
+    _design_numbers(book, context)
     return book.numbers
 
 
@@ -244,6 +245,19 @@ def _match_numbers(book: _Book, context: Context) -> None:
     }
     for key, (text, output) in phrases.items():
         book.phrase(f"match.{key}", text, output)
+
+
+def _design_numbers(book: _Book, context: Context) -> None:
+    designs, families, capability = (context.get(name) for name in ("designs", "families", "capability"))
+    said = design_numbers.phrases(designs, families, capability, context.labels())
+    said |= design_numbers.check_phrases(
+        context.get("left_out"),
+        context.get("trend_checks"),
+        context.get("regression_weights"),
+        context.labels(),
+    )
+    for key, (text, output) in said.items():
+        book.phrase(f"design.{key}", text, output)
 
 
 def _panel_numbers(book: _Book, table: pd.DataFrame) -> None:

@@ -93,6 +93,9 @@ INGREDIENTS = (
     "designs",
     "families",
     "capability",
+    "left_out",
+    "trend_checks",
+    "regression_weights",
 )
 
 
@@ -112,7 +115,7 @@ class Context:
             hidden_bias, match_size: frames under the contracts of `analysis.report.frames`.
         geometry: county shapes (GeoDataFrame).
         matched_sample: scores and matches county by county, for drawing alone; its digest must be handed in.
-        designs, families, capability: frames under the contracts of `analysis.report.design_tables`.
+        designs, families, capability, left_out, trend_checks, regression_weights: frames under the contracts of `analysis.report.design_tables`.
         digests: ingredient to digest where it is known without loading the ingredient; the rest is computed.
     """
 
@@ -141,6 +144,9 @@ class Context:
     designs: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
     families: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
     capability: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
+    left_out: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
+    trend_checks: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
+    regression_weights: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     _loaded: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -870,8 +876,8 @@ _DESIGNS_NOTE = (
 _EVENTS_NOTE = (
     "Thick bars: pointwise intervals at 95 %, clustered by state; thin bars: simultaneous bands. Bars are cut at the edge of a "
     f"panel. Faint: fewer than {FEWEST_TREATED} treated areas. Hollow: the last year wholly before adoption, zero "
-    "by definition. Crosses: leads of imputation and two-stage, which have no such year and are a test, not a path; stacked and "
-    "extended two-way fit no leads. With California, averaged by residents; the year of adoption has no row."
+    "by definition. Crosses: leads of imputation and two-stage, which have no such year and are a test, not a path; extended "
+    "two-way fits no leads, and in the window that all cohorts share stacks have none. With California, averaged by residents; the year of adoption has no row."
 )
 _OFFENCES_NOTE = (
     "Intervals at 95 %, clustered by state; arrows: the interval goes on. Grey: within ±5 % of the mean. Faint: not informative "
@@ -1028,3 +1034,33 @@ def _single(context: Context) -> Table:
 )
 def _rape(context: Context) -> Table:
     return design_tables.rape_table(context.get("designs"), context.labels())
+
+
+@output(
+    "table-32",
+    title="Without each state and cohort",
+    uses=[design_tables.DESIGNS],
+    needs=("left_out",),
+)
+def _left_out(context: Context) -> Table:
+    return design_tables.left_out_table(context.get("left_out"))
+
+
+@output(
+    "table-33",
+    title="If trends differ: power of the leads and honest bounds",
+    uses=[design_tables.DESIGNS],
+    needs=("trend_checks",),
+)
+def _trend_checks(context: Context) -> Table:
+    return design_tables.trends_table(context.get("trend_checks"))
+
+
+@output(
+    "table-34",
+    title="What a two-way coefficient compares",
+    uses=[design_tables.DESIGNS],
+    needs=("regression_weights",),
+)
+def _regression_weights(context: Context) -> Table:
+    return design_tables.weights_table(context.get("regression_weights"))

@@ -138,3 +138,50 @@ def capability() -> pd.DataFrame:
         "cohorts",
     ]
     return table.astype(dict.fromkeys(numbers, "Int64"))
+
+
+def left_out() -> pd.DataFrame:
+    """Estimates without each state and cohort, invented; one could not be made."""
+    rows = []
+    for measure in ("violent_ex_rape", "property"):
+        for by, names in (("state", ("CA", "IA", "OR")), ("cohort", ("2014", "2015"))):
+            for at, name in enumerate(names):
+                gone = measure == "property" and name == "IA"
+                rows.append(
+                    {
+                        "spec": f"designs/measure={measure}", "measure": measure, "within": "none",
+                        "weights": "population_baseline", "by": by, "left_out": name, "treated_left_out": 5 + at,
+                        "n_treated": 40, "estimate": np.nan if gone else 10.0 + 4 * at,
+                        "change": np.nan if gone else 4.0 * at - 2, "whole_estimate": 12.0, "whole_std_error": 3.0,
+                        "whole_jackknife": 6.0 if by == "state" else np.nan, "baseline": 400.0,
+                        "failure": "no comparison county" if gone else "",
+                    }
+                )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def trend_checks() -> pd.DataFrame:
+    """What event studies bear, invented; the second has no bounds."""
+    full = {
+        "spec": "designs/measure=property", "measure": "property", "within": "none", "weights": "none",
+        "estimator": "group_time_att", "estimate": 20.0, "conf_low": 5.0, "conf_high": 35.0, "baseline": 2000.0,
+        "leads": 3, "pretrend_p": 0.04, "slope_50": 10.0, "slope_80": 16.0, "bias_50": 20.0, "bias_80": 32.0,
+        "low_0.5": 0.0, "high_0.5": 40.0, "low_1": -10.0, "high_1": 50.0, "low_2": -30.0, "high_2": 70.0,
+        "linear_low": -15.0, "linear_high": 25.0, "note": "",
+    }  # fmt: skip
+    bare = dict.fromkeys(full, np.nan) | {
+        "spec": "designs/group-time-state/measure=violent_ex_rape", "measure": "violent_ex_rape", "within": "state",
+        "weights": "none", "estimator": "group_time_att", "note": "3 leads with a variance of rank 2",
+    }  # fmt: skip
+    return pd.DataFrame([full, bare], columns=list(of.TREND_CHECKS.columns))
+
+
+def regression_weights() -> pd.DataFrame:
+    """How county-years enter two coefficients, invented; the second cannot be decomposed."""
+    rows = [
+        ("designs/two-way/measure=property", "property", "county_year", "none", 50.0, 0.02, -0.001, 0.97, 0.03, 51.0,
+         18.0, ""),
+        ("designs/two-way-state/measure=property", "property", "state_by_year", "none", 20.0, 0.1, -0.05, np.nan,
+         np.nan, np.nan, np.nan, "rule 14: state-by-year effects"),
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=list(of.REGRESSION_WEIGHTS.columns))

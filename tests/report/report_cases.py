@@ -544,6 +544,8 @@ def matched_sample(table, seed=9):
 
 def context(root, *, simulated=False, **changes):
     """An output context of invented ingredients in a folder of its own."""
+    import design_cases
+
     from analysis.base.codebook import load_codebook
     from analysis.base.paths import Paths
     from analysis.base.records import Panel
@@ -575,6 +577,12 @@ def context(root, *, simulated=False, **changes):
         "hidden_bias": hidden_bias(),
         "match_size": match_size(),
         "matched_sample": matched_sample(table),
+        "designs": design_cases.few(),
+        "families": design_cases.no_families(),
+        "capability": design_cases.capability(),
+        "left_out": design_cases.left_out(),
+        "trend_checks": design_cases.trend_checks(),
+        "regression_weights": design_cases.regression_weights(),
         "digests": {"estimates": "invented", "matched_sample": "invented"},
     }
     return Context(

@@ -196,3 +196,34 @@ def test_sentences_say_so_where_nothing_was_estimated(results):
 
 def _fractions(text: str) -> list[tuple[str, str]]:
     return re.findall(r"(\d+) of (\d+) intervals", text)
+
+
+# --- checks
+# ----------------------------------------------------------------------------------------------------
+
+
+def test_the_range_without_a_state_leaves_out_what_could_not_be_made():
+    table = of.left_out_table(cases.left_out())
+    row = table.frame[(table.frame["measure"] == "property") & (table.frame["by"] == "state")].iloc[0]
+    # Iowa could not be made: the range is of the other two, in per cent of a mean of 400.
+    assert row["percent_low"] == pytest.approx(2.5) and row["percent_high"] == pytest.approx(4.5)
+    assert row["lowest_without"] == "CA" and row["highest_without"] == "OR" and row["not_estimated"] == 1
+    assert row["jackknife"] == pytest.approx(1.5) and row["error"] == pytest.approx(0.75)
+
+
+def test_bounds_are_printed_in_per_cent_and_missing_ones_say_why():
+    table = of.trends_table(cases.trend_checks())
+    first, second = table.cells.to_dict("records")
+    assert (
+        first["Interval"] == "0.2 to 1.8"
+        and first["twice"] == "−1.5 to 3.5"
+        and first["p of leads"] == "0.040"
+    )
+    assert second["twice"] == "–" and any("rank 2" in note for note in table.notes)
+
+
+def test_a_coefficient_that_cannot_be_decomposed_says_why():
+    table = of.weights_table(cases.regression_weights())
+    first, second = table.cells.to_dict("records")
+    assert first["Weight on treated already"] == "0.030" and second["Weight on treated already"] == "–"
+    assert any("rule 14" in note for note in table.notes)
