@@ -76,6 +76,10 @@ _BINS = (
 )
 _WITHIN = choice("none", "state", "urban_class")
 _TRENDS = optional(choice("none", "county"))
+_OF_SYNTHETIC = {
+    "covariates.names": "weights rest on outcomes before adoption alone",
+    "controls.policies": "a synthetic area holds no time-varying policy constant",
+}
 # Of estimators whose record holds each county's contribution to the error.
 _BY_COUNTY = ("cluster", "spatial")
 _INDEPENDENT = ("abadie_imbens", "abadie_imbens_homoskedastic")
@@ -344,20 +348,14 @@ ESTIMATORS: dict[str, EstimatorRules] = {
         keys={"method": choice("simplex", "augmented"), "weights": choice("none")},
         vcov=("placebo",),
         comparisons=("never_treated",),
-        refuses={
-            "covariates.names": "weights rest on outcomes before adoption alone",
-            "controls.policies": "a synthetic area holds no time-varying policy constant",
-        },
+        refuses=_OF_SYNTHETIC,
     ),
     "synthetic_did": EstimatorRules(
         kind="panel",
         keys={"weights": choice("none")},
         vcov=("placebo",),
         comparisons=("never_treated",),
-        refuses={
-            "covariates.names": "weights rest on outcomes before adoption alone",
-            "controls.policies": "a synthetic area holds no time-varying policy constant",
-        },
+        refuses=_OF_SYNTHETIC,
     ),
     "before_after": EstimatorRules(
         kind="panel",

@@ -1050,6 +1050,10 @@ REGRESSION_WEIGHTS = Frame(
     "regression_weights",
     dict.fromkeys(WEIGHT_COLUMNS, "see `analysis.evidence.design_checks.regression_weights`"),
 )
+LEFT_OUT_ROWS = (
+    "spec", "by", "measure", "within", "weights", "left_out", "not_estimated", "percent", "percent_low", "percent_high",
+    "lowest_without", "highest_without", "error", "jackknife",
+)  # fmt: skip
 WITHIN_WORDS = {"none": "between states", "state": "within states", "urban_class": "within urban classes"}
 EFFECT_WORDS = {
     "county_year": "county, year",
@@ -1064,6 +1068,8 @@ def left_out_table(found: pd.DataFrame) -> Table:
     rows = []
     for keys, part in f.groupby(["spec", "by"], sort=False):
         known = part[part["estimate"].notna()]
+        if known.empty:
+            continue
         low, high = known.loc[known["estimate"].idxmin()], known.loc[known["estimate"].idxmax()]
         line = part.iloc[0]
         share = 100 / float(line["baseline"]) if float(line["baseline"]) > 0 else np.nan
@@ -1077,7 +1083,7 @@ def left_out_table(found: pd.DataFrame) -> Table:
                 "jackknife": share * line["whole_jackknife"],
             }
         )  # fmt: skip
-    r = pd.DataFrame(rows)
+    r = pd.DataFrame(rows, columns=list(LEFT_OUT_ROWS))
 
     def percent(column: str) -> list[str]:
         return [words.number(v, 1, sign=True) for v in r[column]]

@@ -167,19 +167,27 @@ def left_out_frame(panel: Panel, specs: Sequence[Spec]) -> pd.DataFrame:
 
     Returns:
         spec, measure, within, weights, by (state or cohort), the columns of `LeftOut.table`, and of the whole: estimate,
-        standard error and jackknife error (missing by cohort), each with ``whole_`` before its name.
+        standard error and jackknife error (missing by cohort), each with ``whole_`` before its name. Where there are not
+        two of them to leave out, one row with the reason in ``failure``.
     """
     parts = []
     for spec in specs:
         design = make_design(panel, spec)
         for by in BOTH:
-            found = leave_out(design, by=by)
-            line = found.whole.table.iloc[0]
             about = {
                 "spec": spec.name, "measure": spec.outcome.measure, "within": spec.within,
-                "weights": spec.estimator.weights, "by": by, "whole_estimate": float(line["estimate"]),
-                "whole_std_error": float(line["std_error"]), "whole_jackknife": found.jackknife,
-                "baseline": found.whole.baseline,
+                "weights": spec.estimator.weights, "by": by, "baseline": design.baseline,
             }  # fmt: skip
-            parts.append(found.table.assign(**about))
+            try:
+                found = leave_out(design, by=by)
+            except SampleError as error:
+                nothing = pd.DataFrame([{"left_out": "", "failure": " ".join(str(error).split())}])
+                parts.append(nothing.reindex(columns=list(COLUMNS)).assign(**about))
+                continue
+            line = found.whole.table.iloc[0]
+            of_whole = {
+                "whole_estimate": float(line["estimate"]), "whole_std_error": float(line["std_error"]),
+                "whole_jackknife": found.jackknife,
+            }  # fmt: skip
+            parts.append(found.table.assign(**about, **of_whole))
     return pd.concat(parts, ignore_index=True)
