@@ -86,7 +86,7 @@ def designs_sentences(results: pd.DataFrame, labels: Labels, family: str = table
         family: name of the spec.
     """
     f = tables.main_weights(tables.design_rows(results, family))
-    f = f[f["percent"].notna()]
+    f = f[f["percent"].notna() & ~f["variant"].isin(tables.THIN)]
     lines = []
     for measure, here in f.groupby("measure", sort=False):
         for inside, said in tables.CALIFORNIA.items():
@@ -280,8 +280,8 @@ def weights_sentence(found: pd.DataFrame) -> str:
     low, high = (words.percent(v) for v in (f["negative"].min(), f["negative"].max()))
     known = f["already_treated"].dropna()
     already = (
-        f" Where the coefficient can be decomposed, {words.percent(known.min())} to {words.percent(known.max())} of its weight "
-        "lies on comparisons with counties treated already."
+        f" Where the coefficient can be decomposed, at most {words.percent(known.max())} of its weight lies on comparisons "
+        "with counties treated already."
         if len(known)
         else ""
     )

@@ -131,6 +131,8 @@ LABELS: Mapping[str, str] = {
     "donut": "adopters against counties that touch none",
     "donut-within-states": "the same, within states",
 }
+# Run to show what a year with hardly a comparison county does: in its table, and in no range of estimates.
+THIN = ("to-2012",)
 MAIN_WEIGHTS, EQUAL_WEIGHTS = "population_baseline", "none"
 WEIGHTS: Mapping[str, str] = {MAIN_WEIGHTS: "by residents", EQUAL_WEIGHTS: "counties alike"}
 CALIFORNIA: Mapping[str, str] = {"in": "with California", "out": "without"}
