@@ -16,8 +16,8 @@ from analysis.design.spec import Spec
 from analysis.design.treatment import definition_of, is_descriptive
 from analysis.estimation.estimate import STATE_OF_PREFIX, Estimate
 from analysis.evidence.checks.families import family_table
-from analysis.evidence.results import unit_of_estimate
-from analysis.evidence.runs import Run
+from analysis.evidence.results import ONE_EFFECT, unit_of_estimate
+from analysis.evidence.runs import Run, run_specs
 from analysis.evidence.units import percent_of
 
 IDENTIFIED, DESCRIPTIVE, REFUSED = "identified", "descriptive", "refused"
@@ -397,6 +397,41 @@ def who_identifies(estimate: Estimate) -> WhoIdentifies:
         return WhoIdentifies(table, "", float("nan"), float("nan"))
     share = table["share"].to_numpy()
     return WhoIdentifies(table, str(table["state"].iloc[0]), float(share[0]), float(1 / np.sum(share**2)))
+
+
+# --- one spec, row by row
+# ----------------------------------------------------------------------------------------------------
+
+
+def by_design(panel: Panel, spec: Spec, measure: str, weights: str) -> pd.DataFrame:
+    """Run the lines of a spec for one outcome, with every state, and return the one effect of each.
+
+    Args:
+        panel: see `analysis.base.records.Panel`.
+        spec: with its grid; lines that leave a state out are not run.
+        measure: outcome measure.
+        weights: ``population_baseline`` or ``none``.
+
+    Returns:
+        The columns of results, indexed by ``design``: the name of the line, "as declared" for the spec's own values.
+
+    Raises:
+        SpecError: the spec has no such line.
+    """
+    chosen = [
+        one
+        for one in spec.expand()
+        if (one.outcome.measure, one.estimator.weights) == (measure, weights) and not one.sample.drop_states
+    ]
+    if not chosen:
+        raise SpecError(
+            f"'{spec.name}' has no line of {measure}, weights {weights}", "an outcome of its grid"
+        )
+    rows = run_specs(panel, chosen).results
+    rows = rows[rows["estimand"].isin(ONE_EFFECT) | rows["failure"].ne("")].copy()
+    line = rows["spec"].str.split("/").str[1]
+    rows["design"] = line.mask(line.str.contains("="), "as declared")
+    return rows.set_index("design")
 
 
 # --- families of offences

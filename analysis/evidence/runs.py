@@ -200,6 +200,18 @@ def run_specs(
     return Runs(runs, results_frame(found for run in runs for found in run.found()))
 
 
+def one_effect(design: Design) -> Estimate:
+    """Return the one effect of a design: what its spec names, averaged over all years after adoption.
+
+    Args:
+        design: from ``make_design``.
+
+    Example:
+        ``one_effect(make_design(panel, load_spec("main")))``
+    """
+    return aggregate(fit(design), over="post")
+
+
 def fit_all(
     panel: Panel, specs: Iterable[Spec], *, progress: Progress | None = None, jobs: int = 1
 ) -> list[Estimate]:

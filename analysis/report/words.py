@@ -160,6 +160,34 @@ def interval(low: Any, high: Any, digits: int | None = None, *, joiner: str = " 
     return f"{number(low, places)}{joiner}{number(high, places)}"
 
 
+def with_intervals(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of results with both ends of each interval in words, on one line.
+
+    Args:
+        rows: estimate, conf_low, conf_high and, where known, percent_of_baseline, percent_low, percent_high.
+
+    Returns:
+        The rows with ``estimate (low to high)`` and, where known, ``% of mean (low to high)``.
+
+    Example:
+        >>> rows = pd.DataFrame({"estimate": [1.0], "conf_low": [-1.0], "conf_high": [3.0]})
+        >>> with_intervals(rows)["estimate (low to high)"].item().split()
+        ['1.00', '(−1.00', 'to', '3.00)']
+    """
+    columns = {
+        "estimate (low to high)": ["estimate", "conf_low", "conf_high"],
+        "% of mean (low to high)": ["percent_of_baseline", "percent_low", "percent_high"],
+    }
+    told = {name: ends for name, ends in columns.items() if set(ends) <= set(rows.columns)}
+    # Spaces that do not break keep an interval on one line.
+    return rows.assign(
+        **{
+            name: [estimate_text(*row).replace(" ", "\u00a0") for row in rows[ends].to_numpy(dtype=float)]
+            for name, ends in told.items()
+        }
+    )
+
+
 def estimate_text(estimate: Any, low: Any, high: Any, digits: int | None = None) -> str:
     """Return ``estimate (low to high)``, and the estimate alone where no interval exists.
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from evidence_cases import panel, spec
 
-from analysis.base.errors import StudyError
+from analysis.base.errors import SpecError, StudyError
 from analysis.design.design import make_design
+from analysis.design.spec import Also
 from analysis.estimation import aggregate, fit
 from analysis.evidence.checks.decomposition import bacon, residual_weights
 from analysis.evidence.checks.families import family_table
@@ -17,8 +18,8 @@ from analysis.evidence.checks.honest import honest_bounds, pretrend_power
 from analysis.evidence.checks.leave_out import leave_out, left_out_frame
 from analysis.evidence.checks.pretrends import pretrends
 from analysis.evidence.design_checks import named, regression_weights, trend_checks
-from analysis.evidence.designs import offence_families
-from analysis.evidence.runs import run_specs
+from analysis.evidence.designs import by_design, offence_families
+from analysis.evidence.runs import one_effect, run_specs
 
 BARE = {"covariates.names": [], "estimator.weights": "none"}
 TWO_WAY = BARE | {"estimator.name": "two_way", "estimator.effects": "county_year"}
@@ -105,3 +106,19 @@ def test_states_left_out_stand_beside_the_whole():
 def test_a_name_no_specification_has_is_refused():
     with pytest.raises(StudyError, match="no specification nowhere"):
         named([spec(BARE, "here")], ["here", "nowhere"])
+
+
+def test_one_spec_line_by_line_is_what_each_line_gives_alone():
+    given = panel()
+    grid = replace(
+        spec(BARE, "grid"),
+        vary=(("outcome.measure", ("property", "total")),),
+        also=(Also("within", (("estimator.within", "state"),), ("outcome.measure",)),),
+    )
+    rows = by_design(given, grid, "property", "none")
+    assert rows.index.tolist() == ["as declared", "within"]
+    for name, changes in (("as declared", {}), ("within", {"estimator.within": "state"})):
+        alone = one_effect(make_design(given, spec(BARE | changes, name)))
+        assert rows.loc[name, "estimate"] == pytest.approx(alone.table["estimate"].item())
+    with pytest.raises(SpecError, match="no line of murder, weights none"):
+        by_design(given, grid, "murder", "none")

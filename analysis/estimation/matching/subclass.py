@@ -95,7 +95,7 @@ def subclassify(
         )
     # Breaks come from every row, eligible or not, as in MatchIt.
     basis = {"att": treated, "atc": ~treated, "ate": np.ones(len(score), bool)}[estimand]
-    breaks = np.quantile(score[basis], shares)
+    breaks = _quantiles(score[basis], shares)
     stratum = np.full(len(score), -1, dtype=np.intp)
     stratum[allowed] = np.clip(np.searchsorted(breaks, score[allowed], side="right") - 1, 0, asked - 1)
     present, packed = np.unique(stratum[allowed], return_inverse=True)
@@ -127,6 +127,21 @@ def subclassify(
         merged=asked - len(present),
         estimand=estimand,
     )
+
+
+def _quantiles(values: Array, shares: Array) -> Array:
+    """Return quantiles, a share that points at a row giving that row to the last bit.
+
+    A share such as 3/5 is not exact, and its product with the number of rows misses a whole number by rounding; the row
+    would fall on one side of its own quantile or the other as scores are scaled. R's quantile allows for the same.
+    """
+    place = shares * (len(values) - 1)
+    whole = np.rint(place)
+    place = np.where(np.abs(place - whole) < 4 * np.finfo(float).eps * np.maximum(place, 1.0), whole, place)
+    below = np.floor(place).astype(np.intp)
+    rows = np.sort(values)
+    above = rows[np.minimum(below + 1, len(rows) - 1)]
+    return np.asarray(rows[below] + (place - below) * (above - rows[below]), dtype=float)
 
 
 def _shares(classes: int | Sequence[float]) -> Array:

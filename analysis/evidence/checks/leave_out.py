@@ -13,9 +13,8 @@ from analysis.base.errors import SampleError, StudyError
 from analysis.base.records import Panel
 from analysis.design.design import Design, baseline_mean, make_design
 from analysis.design.spec import Spec
-from analysis.estimation import aggregate
-from analysis.estimation import fit as fit_named
 from analysis.estimation.estimate import Estimate, treated_states
+from analysis.evidence.runs import one_effect
 
 Fit = Callable[[Design], Estimate]
 By = Literal["state", "cohort"]
@@ -82,7 +81,7 @@ def leave_out(design: Design, by: By = "state", *, fit: Fit | None = None) -> Le
         raise StudyError(f"by = {by!r}", "'state' or 'cohort'", "the call")
     if design.kind != "panel" and by == "cohort":
         raise StudyError(f"cohorts of a {design.kind}", "'state', or a panel", "the call")
-    make = fit or _one_effect
+    make = fit or one_effect
     whole = make(design)
     _one_row(whole)
     counties = design.table.drop_duplicates("county_fips").set_index("county_fips")
@@ -108,10 +107,6 @@ def leave_out(design: Design, by: By = "state", *, fit: Fit | None = None) -> Le
     found = table["estimate"].dropna()
     reach = (float(found.min()), float(found.max())) if len(found) else (float("nan"), float("nan"))
     return LeftOut(table, whole, _jackknife(table, whole, group) if by == "state" else float("nan"), reach)
-
-
-def _one_effect(design: Design) -> Estimate:
-    return aggregate(fit_named(design), over="post")
 
 
 def _one_row(estimate: Estimate) -> None:
