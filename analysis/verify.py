@@ -178,25 +178,30 @@ def _specs(paths: Paths) -> str:
 def _results(paths: Paths) -> str:
     import json
 
+    import pandas as pd
+
     from analysis.base.provenance import sha256_of
     from analysis.evidence.results import read_results
 
-    file, stamp = paths.results / "estimates.csv", paths.results / "estimates.json"
-    if not file.exists():
+    tables = [paths.results / f"{name}.csv" for name in ("estimates", "designs")]
+    if not all(file.exists() for file in tables):
         raise _Skip("no results here: python -m analysis reproduce")
-    facts = json.loads(stamp.read_text(encoding="utf-8"))
-    if facts["sha256"] != sha256_of(file):
-        raise StudyError(
-            "estimates.csv is not the file its stamp was written for",
-            f"SHA-256 {facts['sha256'][:12]}…",
-            "run: python -m analysis reproduce",
-        )
-    if facts["simulated"] != paths.simulated:
-        raise StudyError(
-            "results in this tree are of the other kind", "real results here, simulated ones in simulated/"
-        )
-    table = read_results(file)
-    return f"{len(table):,} rows of {table['spec'].nunique()} specifications, as stamped"
+    stamped = sorted(file.with_suffix(".csv") for file in paths.results.glob("*.json"))
+    for file in stamped:
+        facts = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+        if not file.exists() or facts["sha256"] != sha256_of(file):
+            raise StudyError(
+                f"{file.name} is not the file its stamp was written for",
+                f"SHA-256 {facts['sha256'][:12]}…",
+                "run: python -m analysis reproduce",
+            )
+        if facts["simulated"] != paths.simulated:
+            raise StudyError(
+                "results in this tree are of the other kind",
+                "real results here, simulated ones in simulated/",
+            )
+    rows = pd.concat([read_results(file)[["spec"]] for file in tables])
+    return f"{len(stamped)} tables as stamped; {len(rows):,} estimates of {rows['spec'].nunique():,} specifications"
 
 
 def _outputs(paths: Paths) -> str:
