@@ -998,7 +998,19 @@ def test_replacing_the_estimator_lets_go_of_keys_it_does_not_take():
 # --- the specs that come with the study -----------------------------------------------------------
 
 
-ADDED_FILES = {"claims", "coverage", "matched_did", "near_nominal", "secure_communities"}
+ADDED_FILES = {
+    *(
+        "claims",
+        "coverage",
+        "matched_did",
+        "near_nominal",
+        "secure_communities",
+        "designs",
+        "errors",
+        "offences",
+    ),
+    *("regimes", "rings", "placebo", "rape_break", "first_stage_designs", "single_units"),
+}
 
 
 @pytest.mark.parametrize("name", spec_names())
