@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from analysis.base.errors import SampleError, SpecError
 from analysis.design.design import Design, many
 from analysis.estimation.estimate import Estimate, make_estimate
-from analysis.estimation.panel_arrays.panel import LongPanel, read_panel
+from analysis.estimation.panel_arrays.panel import LongPanel, read_design
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -65,6 +65,7 @@ def fit(design: Design) -> Estimate:
     Example:
         An adopter of June 2014 with ``lag_years = 1``: 2015 less 2013.
 
+        >>> from analysis.estimation.panel_arrays.panel import read_panel
         >>> table = pd.DataFrame({
         ...     "county_fips": ["06001"] * 2 + ["19001"] * 2, "year": [2013, 2015] * 2, "stratum": "all",
         ...     "outcome": [5.0, 4.0, 7.0, 7.5], "cohort": [2015] * 4, "event_time": [-1, 0] * 2,
@@ -75,7 +76,7 @@ def fit(design: Design) -> Estimate:
     """
     lag_years = _refuse(design)
     spec = design.spec
-    panel = read_panel(design.table, anticipation=spec.treatment.anticipation)
+    panel = read_design(design)
     change = paired_changes(panel, lag_years)
     entered = np.isfinite(change)
     if not entered.any():

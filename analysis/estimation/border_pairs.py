@@ -36,7 +36,7 @@ from analysis.estimation.estimate import (
 )
 from analysis.estimation.inference import cluster_variance, simultaneous_critical_value, t_quantile
 from analysis.estimation.panel_arrays.effects import Codes
-from analysis.estimation.panel_arrays.panel import LongPanel, read_panel
+from analysis.estimation.panel_arrays.panel import LongPanel, read_design
 from analysis.estimation.panel_arrays.regression import Inverse, invert
 
 Array = NDArray[np.float64]
@@ -131,7 +131,7 @@ def fit(design: Design) -> Estimate:
     """
     _refuse(design)
     spec = design.spec
-    panel = read_panel(design.table, controls=design.controls, anticipation=spec.treatment.anticipation)
+    panel = read_design(design)
     which = _which(design)
     pairs = find_pairs(
         panel, design.geography.neighbours, which, never_alone=spec.treatment.comparison == "never_treated"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -240,31 +238,16 @@ def cluster_labels(counties: pd.Index, by: str) -> NDArray[np.str_]:
     return codes.astype("U2") if by in OF_STATES else codes
 
 
-@contextmanager
-def collecting(notes: list[str], source: str) -> Iterator[None]:
-    """Turn warnings raised inside the block into notes, each once, named by their source.
-
-    Announcements of changes in a library's own code say nothing of the numbers and are left out.
-    """
-    with warnings.catch_warnings(record=True) as raised:
-        warnings.simplefilter("always")
-        for announcement in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
-            warnings.simplefilter("ignore", announcement)
-        yield
-    texts = dict.fromkeys(" ".join(str(warning.message).split()) for warning in raised)
-    notes.extend(f"{source}: {text}" for text in texts)
-
-
 def cell_rows(
     cohort: Sequence[int],
     base: Sequence[int],
     time: Sequence[int],
     event_time: Sequence[int],
     estimate: Sequence[float] | Array,
-    *,
-    several: bool,
 ) -> pd.DataFrame:
     """Return the rows of an estimate, a row a cell of cohort, base year and year.
+
+    Terms name the base year where a cohort has several.
 
     Args:
         cohort: (k,) first treated year.
@@ -272,12 +255,12 @@ def cell_rows(
         time: (k,).
         event_time: (k,).
         estimate: (k,), missing where it could not be made.
-        several: whether a cohort has several base years, so that terms must name them.
 
     Example:
-        >>> cell_rows([2014], [2012], [2015], [1], [0.5], several=True)["term"].tolist()
-        ['cohort=2014, base=2012, time=2015']
+        >>> cell_rows([2014, 2014], [2012, 2013], [2015, 2015], [1, 1], [0.5, 0.6])["term"].tolist()
+        ['cohort=2014, base=2012, time=2015', 'cohort=2014, base=2013, time=2015']
     """
+    several = len(set(zip(cohort, base, strict=True))) > len(set(cohort))
     cells = zip(cohort, base, time, strict=True)
     return pd.DataFrame(
         {

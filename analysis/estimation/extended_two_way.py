@@ -26,11 +26,17 @@ from analysis.estimation.panel_arrays.panel import (
     Cells,
     LongPanel,
     cell_weights,
-    read_panel,
+    read_design,
     treated_cells,
 )
 from analysis.estimation.panel_arrays.regression import poisson_regression, separated_rows
-from analysis.estimation.panel_arrays.saturated import Saturated, saturated_effects
+from analysis.estimation.panel_arrays.saturated import (
+    Saturated,
+    factor_note,
+    sample_notes,
+    saturated_effects,
+    singleton_notes,
+)
 
 Array = NDArray[np.float64]
 
@@ -65,12 +71,7 @@ def group_time(design: Design) -> Estimate:
     """
     _refuse(design)
     spec = design.spec
-    panel = read_panel(
-        design.table,
-        controls=design.controls,
-        covariates=design.covariates,
-        anticipation=spec.treatment.anticipation,
-    )
+    panel = read_design(design)
     panel, cells = treated_cells(panel)
     nested = spec.estimator.within == "state" and spec.inference.by == "state"
     counts = spec.estimator.method == "poisson"
@@ -190,25 +191,18 @@ def _paired(panel: LongPanel, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _notes(design: Design, cells: Cells, found: Saturated, nested: bool) -> list[str]:
-    k = found.rank + (1 if nested else found.levels)
     notes = [
         "all years before adoption together are the base",
-        f"error factor (N - 1) / (N - k) x G / (G - 1), N = {found.rows:,}, k = {k}",
+        factor_note(found, nested),
+        *sample_notes(design.spec.within, design.controls),
     ]
     within = STRATA.get(design.spec.within, "")
-    if within:
-        notes.append(
-            f"compared within {within}: cells hold {within} with both arms, by their treated county-years"
-        )
-    if design.controls:
-        notes.append(f"control policies with one coefficient: {', '.join(design.controls)}")
     if design.covariates:
         notes.append(
             f"covariates times year and, less their treated mean, times cell: {', '.join(design.covariates)}; "
             "errors take the means as given"
         )
-    if found.singletons:
-        notes.append(f"{found.singletons} county-years alone in their county or year are left out")
+    notes += singleton_notes(found)
     missing = np.isnan(found.effect)
     if missing.any():
         notes.append(

@@ -34,7 +34,7 @@ from analysis.base.errors import SampleError, SpecError
 from analysis.design.design import Design
 from analysis.estimation.estimate import Estimate, aggregate, cell_rows, make_estimate
 from analysis.estimation.matching.propensity import fit_logit
-from analysis.estimation.panel_arrays.panel import STRATA, LongPanel, read_panel
+from analysis.estimation.panel_arrays.panel import STRATA, LongPanel, read_design
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -289,12 +289,7 @@ def group_time(design: Design) -> Estimate:
         raise SpecError(
             f"treatment.comparison = {treatment.comparison!r}", "never_treated or not_yet_treated"
         )
-    panel = read_panel(
-        design.table,
-        controls=design.controls,
-        covariates=design.covariates,
-        anticipation=treatment.anticipation,
-    )
+    panel = read_design(design)
     cells = estimate_cells(panel, estimator.method, treatment.comparison)
     if not any(np.isfinite(cell.effect) for cell in cells):
         why = (
@@ -304,14 +299,12 @@ def group_time(design: Design) -> Estimate:
         raise SampleError(
             f"no group-time effect can be estimated: {why}", "treated and comparison counties", "sample"
         )
-    several = len({(cell.cohort, cell.base) for cell in cells}) > len({cell.cohort for cell in cells})
     rows = cell_rows(
         [c.cohort for c in cells],
         [c.base for c in cells],
         [c.time for c in cells],
         [c.event_time for c in cells],
         [c.effect for c in cells],
-        several=several,
     )
     treated = np.column_stack([c.treated for c in cells])
     influence = np.column_stack([np.where(np.isnan(c.effect), np.nan, c.influence) for c in cells])

@@ -48,7 +48,7 @@ from analysis.estimation.panel_arrays.panel import (
     LongPanel,
     cell_weights,
     make_cells,
-    read_panel,
+    read_design,
     treated_cells,
 )
 from analysis.estimation.panel_arrays.regression import absorbed_regression
@@ -289,12 +289,7 @@ def group_time(design: Design) -> Estimate:
     """
     _refuse(design)
     spec = design.spec
-    panel = read_panel(
-        design.table,
-        controls=design.controls,
-        covariates=design.covariates,
-        anticipation=spec.treatment.anticipation,
-    )
+    panel = read_design(design)
     lines, short = spec.estimator.trends == "county", np.zeros(len(panel.counties), dtype=bool)
     if lines:
         panel, short = _long_enough(panel)

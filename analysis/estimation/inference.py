@@ -21,6 +21,8 @@ Multiplier = Literal["rademacher", "webb", "mammen"]
 
 # Steps to either side in which the end of an interval is looked for, in standard errors before and after.
 SCAN, FARTHEST = 32, 1024.0
+# The sample met again among draws differs from itself by rounding at most.
+SAME = 1e-9
 
 
 def cluster_sums(influence: Array, clusters: NDArray[np.generic]) -> Array:
@@ -289,10 +291,7 @@ def wild_cluster_bootstrap(
     drawn = wild_draws(scores, draws, np.random.default_rng(seed), kind)
 
     def p_value(null: float) -> float:
-        observed = abs(scores.beta - null) / scores.error
-        # Draws that repeat the sample differ from it by rounding at most.
-        extreme = np.count_nonzero(~(np.abs(drawn.statistic(null)) < observed * (1 - 1e-9)))
-        return float((1 + extreme) / (1 + draws))
+        return share_as_extreme(drawn.statistic(null), (scores.beta - null) / scores.error)
 
     low, high = (_invert(p_value, scores.beta, side * scores.error, 1 - level) for side in (-1.0, 1.0))
     return WildBootstrap(p_value(0.0), low, high, kind)
@@ -481,6 +480,37 @@ def _invert(p_value: Callable[[float], float], beta: float, step: float, alpha: 
         middle = (inside + outside) / 2
         inside, outside = (middle, outside) if p_value(middle) > alpha else (inside, middle)
     return (inside + outside) / 2
+
+
+def share_as_extreme(drawn: Array, observed: float, *, exact: bool = False) -> float:
+    """Return the p-value of a statistic among others, two-sided.
+
+    Args:
+        drawn: (B,) statistics of draws or of every assignment; a missing one counts as extreme.
+        observed: the statistic of the sample; met again among draws it differs by rounding at most.
+        exact: whether ``drawn`` holds every possibility, the one observed among them.
+
+    Returns:
+        The share at least as far from zero; of draws (1 + their number) / (1 + B).
+
+    Source: Phipson and Smyth (2010), Statistical Applications in Genetics and Molecular Biology 9(1).
+
+    Example:
+        >>> share_as_extreme(np.array([0.5, -2.0, 3.0]), 2.0), share_as_extreme(np.array([2.0, 1.0]), 2.0, exact=True)
+        (0.75, 0.5)
+    """
+    extreme = int(np.count_nonzero(~(np.abs(drawn) < abs(observed) * (1 - SAME))))
+    return extreme / len(drawn) if exact else (1 + extreme) / (1 + len(drawn))
+
+
+def refuse_level(level: float) -> None:
+    """Refuse a level that is no share.
+
+    Raises:
+        ValueError: it does not lie between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level = {level}; wanted a share between 0 and 1")
 
 
 def outermost(p_value: Callable[[float], float], middle: float, step: float, size: float) -> float:

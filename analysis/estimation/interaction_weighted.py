@@ -20,8 +20,14 @@ from numpy.typing import NDArray
 from analysis.base.errors import SampleError, SpecError
 from analysis.design.design import Design
 from analysis.estimation.estimate import Estimate, aggregate, make_estimate
-from analysis.estimation.panel_arrays.panel import STRATA, Cells, LongPanel, make_cells, read_panel
-from analysis.estimation.panel_arrays.saturated import Saturated, saturated_effects
+from analysis.estimation.panel_arrays.panel import Cells, LongPanel, make_cells, read_design
+from analysis.estimation.panel_arrays.saturated import (
+    Saturated,
+    factor_note,
+    sample_notes,
+    saturated_effects,
+    singleton_notes,
+)
 
 Array = NDArray[np.float64]
 
@@ -64,7 +70,7 @@ def group_time(design: Design) -> Estimate:
             "treatment.comparison",
         )
     anticipation = spec.treatment.anticipation
-    panel = read_panel(design.table, controls=design.controls, anticipation=anticipation)
+    panel = read_design(design)
     panel, notes = _comparison(panel)
     adopts = panel.adopters
     panel = panel.rows((adopts | panel.never)[panel.county])
@@ -122,20 +128,12 @@ def _comparison(panel: LongPanel) -> tuple[LongPanel, list[str]]:
 
 def _notes(design: Design, cells: Cells, found: Saturated, nested: bool) -> list[str]:
     reference = -1 - design.spec.treatment.anticipation
-    k = found.rank + (1 if nested else found.levels)
     notes = [
         f"universal base: the last year wholly before adoption (event time {reference})",
-        f"error factor (N - 1) / (N - k) x G / (G - 1), N = {found.rows:,}, k = {k}",
+        factor_note(found, nested),
+        *sample_notes(design.spec.within, design.controls),
+        *singleton_notes(found),
     ]
-    within = STRATA.get(design.spec.within, "")
-    if within:
-        notes.append(
-            f"compared within {within}: cells hold {within} with both arms, by their treated county-years"
-        )
-    if design.controls:
-        notes.append(f"control policies with one coefficient: {', '.join(design.controls)}")
-    if found.singletons:
-        notes.append(f"{found.singletons} county-years alone in their county or year are left out")
     missing = np.isnan(found.effect)
     if missing.any():
         notes.append(f"not estimated, no never treated county to compare with: {cells.where(missing)}")

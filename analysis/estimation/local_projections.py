@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from analysis.base.errors import SampleError, SpecError
 from analysis.design.design import Design
 from analysis.estimation.estimate import Estimate, make_estimate
-from analysis.estimation.panel_arrays.panel import STRATA, LongPanel, read_panel
+from analysis.estimation.panel_arrays.panel import STRATA, LongPanel, read_design
 from analysis.estimation.panel_arrays.regression import invert
 
 Array = NDArray[np.float64]
@@ -153,8 +153,8 @@ def fit(design: Design) -> Estimate:
     """
     _refuse(design)
     spec = design.spec
-    anticipation, reference = spec.treatment.anticipation, -1 - spec.treatment.anticipation
-    panel = read_panel(design.table, controls=design.controls, anticipation=anticipation)
+    reference = -1 - spec.treatment.anticipation
+    panel = read_design(design)
     equally = spec.estimator.method == "equally_weighted"
     samples = _samples(panel, spec.treatment.comparison)
     found = [

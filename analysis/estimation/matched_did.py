@@ -25,7 +25,7 @@ from analysis.estimation.matching.trajectories import (
     match_cohorts,
     matched_columns,
 )
-from analysis.estimation.panel_arrays.panel import LongPanel, read_panel
+from analysis.estimation.panel_arrays.panel import LongPanel, read_design
 
 Array = NDArray[np.float64]
 COMPARISONS = ("never_treated", "not_yet_treated")
@@ -70,14 +70,12 @@ def matched_group_time(design: Design) -> Estimate:
             "a cohort with years before adoption and comparison counties to match",
             "estimator, covariates.names or sample",
         )
-    several = len({(c.cohort, c.base) for c in cells}) > len({c.cohort for c in cells})
     rows = cell_rows(
         [c.cohort for c in cells],
         [c.base for c in cells],
         [c.time for c in cells],
         [c.event_time for c in cells],
         [c.effect for c in cells],
-        several=several,
     )
     treated = np.column_stack([c.treated for c in cells])
     return make_estimate(
@@ -201,9 +199,7 @@ def _inputs(design: Design) -> tuple[LongPanel, Trajectories, MatchRules]:
         caliper=options.caliper or 0.0,
         comparison=comparison,
     )
-    panel = read_panel(
-        design.table, covariates=design.covariates, anticipation=design.spec.treatment.anticipation
-    )
+    panel = read_design(design)
     return panel, trajectories(design, panel), rules
 
 

@@ -23,7 +23,7 @@ from analysis.base.errors import SampleError, SpecError
 from analysis.design.design import Design
 from analysis.estimation.estimate import Estimate, make_estimate
 from analysis.estimation.panel_arrays.effects import without_singletons
-from analysis.estimation.panel_arrays.panel import BY_YEAR, LongPanel, read_panel
+from analysis.estimation.panel_arrays.panel import BY_YEAR, LongPanel, read_design
 from analysis.estimation.panel_arrays.regression import PoissonFit, poisson_regression, separated_rows
 
 Array = NDArray[np.float64]
@@ -72,9 +72,7 @@ def fit(design: Design) -> Estimate:
         raise SampleError(
             f"a table without {column}, the {people}", f"a column {column} of each county-year", "the panel"
         )
-    panel = read_panel(
-        design.table, controls=design.controls, anticipation=spec.treatment.anticipation, people=column
-    )
+    panel = read_design(design, people=column)
     panel = panel.rows(panel.never[panel.county] | (panel.base[panel.county] > 0))
     if not (np.isfinite(panel.people).all() and (panel.people > 0).all()):
         raise SampleError(

@@ -18,7 +18,7 @@ from analysis.base.errors import SampleError, SpecError
 from analysis.design.design import Design
 from analysis.estimation.estimate import Estimate, aggregate, cell_rows, make_estimate
 from analysis.estimation.panel_arrays.differences import mean_changes
-from analysis.estimation.panel_arrays.panel import STRATA, LongPanel, read_panel
+from analysis.estimation.panel_arrays.panel import STRATA, LongPanel, read_design
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -160,7 +160,7 @@ def group_time(design: Design, window: tuple[int, int] | None = None) -> Estimat
         raise SpecError(
             f'treatment.comparison = "{spec.treatment.comparison}"', " or ".join(COMPARISONS), "treatment.comparison"
         )  # fmt: skip
-    panel = read_panel(design.table, anticipation=spec.treatment.anticipation)
+    panel = read_design(design)
     asked = spec.estimator.window
     before, after = window or ((asked, asked - 1) if asked is not None else widest_window(panel))
     if before < 1 or after < 0:
@@ -175,7 +175,6 @@ def group_time(design: Design, window: tuple[int, int] | None = None) -> Estimat
         )
     places: list[tuple[int, int, int, int]] = []
     estimate, influence, treated = [], [], []
-    several = len({(one.cohort, one.base) for one in stack}) > len({one.cohort for one in stack})
     outcome = panel.wide(panel.outcome)
     empty = np.full(len(panel.counties), np.nan)
     for one in stack:
@@ -205,7 +204,7 @@ def group_time(design: Design, window: tuple[int, int] | None = None) -> Estimat
     entered = np.asarray(~np.isnan(seats).all(axis=1), dtype=bool)
     return make_estimate(
         design,
-        rows=cell_rows(cohorts, bases, times, event_times, estimate, several=several),
+        rows=cell_rows(cohorts, bases, times, event_times, estimate),
         counties=panel.counties,
         influence=np.column_stack(influence),
         treated=seats,

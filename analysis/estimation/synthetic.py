@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from analysis.base.errors import SampleError, SpecError
 from analysis.design.design import Design
 from analysis.estimation.estimate import LEAD, Estimate, Inference, infer_from_placebos, record
-from analysis.estimation.panel_arrays.panel import LongPanel, read_panel
+from analysis.estimation.panel_arrays.panel import LongPanel, read_design
 from analysis.estimation.panel_arrays.synthetic_weights import (
     BEST_FIT,
     Synthetic,
@@ -105,7 +105,7 @@ def fit(design: Design) -> Estimate:
     """
     method = _method(design)
     spec = design.spec
-    panel = read_panel(design.table, anticipation=spec.treatment.anticipation)
+    panel = read_design(design)
     outcomes, event_time = panel.wide(panel.outcome), panel.wide(panel.event_time)
     blocks, short = _blocks(panel, outcomes, event_time, together=method == "did")
     if not blocks:

@@ -24,7 +24,7 @@ from analysis.base.errors import SampleError, SpecError
 from analysis.design.design import Design
 from analysis.estimation.estimate import Estimate, make_estimate
 from analysis.estimation.panel_arrays.differences import mean_changes
-from analysis.estimation.panel_arrays.panel import STRATA, LongPanel, read_panel
+from analysis.estimation.panel_arrays.panel import STRATA, LongPanel, read_design
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -118,7 +118,7 @@ def fit(design: Design) -> Estimate:
     """
     _refuse(design)
     within = design.spec.within
-    panel = read_panel(design.table, anticipation=design.spec.treatment.anticipation)
+    panel = read_design(design)
     found = before_and_after(panel)
     size = int(found.stratum.max()) + 1
     both = np.bincount(found.stratum, found.treated, minlength=size) > 0

@@ -461,6 +461,7 @@ def _numbers(one: Found, common: Bound) -> list[dict[str, Any]]:
     carries = spec.carries_verdict and made.kind not in INDEPENDENT and made.by in BY_STATE
     copied = ("term", "cohort", "time", "event_time", "estimate", "std_error", "p_value", "conf_low", "conf_high",
               "band_low", "band_high", "n_counties", "n_treated")  # fmt: skip
+    effective = estimate.glance()["effective_clusters"].iloc[0]
     rows = []
     for at, row in enumerate(estimate.table.to_dict("records")):
         states = states_of_row(estimate, at)
@@ -491,7 +492,7 @@ def _numbers(one: Found, common: Bound) -> list[dict[str, Any]]:
                 "by": made.by,
                 "clusters": made.clusters,
                 "df": made.df,
-                "effective_clusters": estimate.glance()["effective_clusters"].iloc[0],
+                "effective_clusters": effective,
                 "inference": inference_words(estimate),
                 "n_comparison": int(row["n_counties"]) - int(row["n_treated"]),
                 "n_states": len(states),

@@ -292,7 +292,7 @@ def test_ends_of_a_test_that_turns_more_than_once():
 
 
 def test_rows_of_cells():
-    rows = cell_rows([2013, 2014], [2012, 2012], [2013, 2015], [0, 1], np.array([1.0, np.nan]), several=False)
+    rows = cell_rows([2013, 2014], [2012, 2012], [2013, 2015], [0, 1], np.array([1.0, np.nan]))
     assert rows["term"].tolist() == ["cohort=2013, time=2013", "cohort=2014, time=2015"]
     assert rows["estimate"].isna().tolist() == [False, True]
     assert list(rows.columns) == ["term", "cohort", "time", "event_time", "estimate"]

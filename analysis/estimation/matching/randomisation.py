@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.estimation.inference import outermost
+from analysis.estimation.inference import outermost, refuse_level, share_as_extreme
 from analysis.estimation.matching.bootstrap import without_numbers
 
 Array = NDArray[np.float64]
@@ -502,8 +502,7 @@ def randomisation_inference(
         >>> found.p_value, round(found.conf_low, 2), round(found.conf_high, 2)
         (0.0625, 2.0, 4.0)
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level = {level}; wanted a share between 0 and 1")
+    refuse_level(level)
     exact = plan.count <= exact_up_to
     if not exact and draws < 1:
         raise ValueError(f"{plan.count} assignments are too many to look at all; wanted draws")
@@ -537,9 +536,7 @@ def randomisation_inference(
     def p_value(effect: float) -> float:
         own = _statistic([observed], y, treated, effect)[0]
         drawn = _statistic(found, y, treated, effect)
-        # The observed assignment, met again, differs by rounding at most; a missing value counts as extreme.
-        extreme = int(np.count_nonzero(~(np.abs(drawn) < abs(own) * (1 - 1e-9))))
-        return extreme / len(found) if exact else (1 + extreme) / (1 + len(found))
+        return share_as_extreme(drawn, own, exact=exact)
 
     low = high = float("nan")
     if interval:

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.base.errors import SampleError
+from analysis.design.design import Design
 from analysis.estimation.estimate import LEAD, cell_rows
 from analysis.estimation.panel_arrays.effects import Codes
 
@@ -116,6 +117,47 @@ class LongPanel:
         return rule, int(entered.sum()), rows, int((entered & treated).sum())
 
 
+def read_design(design: Design, people: str = "population") -> LongPanel:
+    """Return a design as arrays; see `read_panel`.
+
+    Args:
+        design: a panel.
+        people: column of the exposure of counts.
+    """
+    return read_panel(
+        design.table,
+        controls=design.controls,
+        covariates=design.covariates,
+        anticipation=design.spec.treatment.anticipation,
+        people=people,
+    )
+
+
+def refuse_rows(table: pd.DataFrame) -> None:
+    """Refuse a table that no estimator of panels can read.
+
+    Args:
+        table: county_fips, year, treated, weight, in any order.
+
+    Raises:
+        SampleError: two rows of a county and year, a treatment that switches off, a negative or missing weight.
+    """
+    if table.duplicated(["county_fips", "year"]).any():
+        raise SampleError("two rows of one county and year", "one row a county-year", "the panel")
+    table = table.sort_values(["county_fips", "year"], kind="stable")
+    county, treated = table["county_fips"].to_numpy(dtype=str), table["treated"].to_numpy(dtype=bool)
+    off = np.unique(county[1:][(county[1:] == county[:-1]) & treated[:-1] & ~treated[1:]])
+    if len(off):
+        raise SampleError(
+            f"the policy switches off in {len(off)} counties ({' '.join(off[:10])})",
+            "policies that stay once adopted; a repealed one ends the county's rows",
+            "treatment or sample.drop_counties",
+        )
+    weight = table["weight"].to_numpy(dtype=float, na_value=np.nan)
+    if not (weight >= 0).all():
+        raise SampleError("weights that are negative or missing", "weights from 0", "estimator.weights")
+
+
 def read_panel(
     table: pd.DataFrame,
     *,
@@ -141,25 +183,13 @@ def read_panel(
         SampleError: two rows of a county and year, a negative or missing weight, a treatment that switches off, or
             nothing left.
     """
+    refuse_rows(table)
     table = table.sort_values(["county_fips", "year"], kind="stable")
-    if table.duplicated(["county_fips", "year"]).any():
-        raise SampleError("two rows of one county and year", "one row a county-year", "the panel")
     counties = pd.Index(sorted(table["county_fips"].unique()), name="county_fips")
     years = np.sort(table["year"].unique()).astype(np.int64)
     county = counties.get_indexer(table["county_fips"]).astype(np.intp)
-    treated = table["treated"].to_numpy(dtype=bool)
-    off = (county[1:] == county[:-1]) & treated[:-1] & ~treated[1:]
-    if off.any():
-        names = " ".join(counties[np.unique(county[1:][off])][:10])
-        raise SampleError(
-            f"the policy switches off in {len(np.unique(county[1:][off]))} counties ({names})",
-            "policies that stay once adopted; a repealed one ends the county's rows",
-            "treatment or sample.drop_counties",
-        )
     event_time = table["event_time"].to_numpy(dtype=float, na_value=np.nan)
     weight = table["weight"].to_numpy(dtype=float, na_value=np.nan)
-    if np.isnan(weight).any() or (weight < 0).any():
-        raise SampleError("weights that are negative or missing", "weights from 0", "estimator.weights")
     outcome = table["outcome"].to_numpy(dtype=float, na_value=np.nan)
     first = table.drop_duplicates("county_fips").set_index("county_fips").loc[counties]
     # Any row before adoption tells the base year: event time runs without a gap up to -1 there.
@@ -256,14 +286,12 @@ class Cells:
             estimate: (K,).
             lead: (K,) cells that are marked as leads in their term.
         """
-        several = len(set(zip(self.cohort, self.base, strict=True))) > len(set(self.cohort))
         rows = cell_rows(
             self.cohort.tolist(),
             self.base.tolist(),
             self.time.tolist(),
             self.event_time.tolist(),
             estimate,
-            several=several,
         )
         if lead is not None:
             rows["term"] = np.where(lead, LEAD + rows["term"], rows["term"])

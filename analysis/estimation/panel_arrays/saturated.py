@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from analysis.estimation.panel_arrays.effects import (
     solve_effects,
     without_singletons,
 )
-from analysis.estimation.panel_arrays.panel import Cells, LongPanel
+from analysis.estimation.panel_arrays.panel import STRATA, Cells, LongPanel
 from analysis.estimation.panel_arrays.regression import invert, invert_gram
 
 Array = NDArray[np.float64]
@@ -84,6 +85,34 @@ class _Part:
     pull: Array
     levels: sparse.csr_matrix
     rank: int
+
+
+def factor_note(found: Saturated, nested: bool) -> str:
+    """Return the factor of the errors in words."""
+    k = found.rank + (1 if nested else found.levels)
+    return f"error factor (N - 1) / (N - k) x G / (G - 1), N = {found.rows:,}, k = {k}"
+
+
+def sample_notes(within: str, controls: Sequence[str]) -> list[str]:
+    """Return what cells are compared within, and what is held constant, in words."""
+    notes = []
+    if within in STRATA:
+        arms = STRATA[within]
+        notes.append(
+            f"compared within {arms}: cells hold {arms} with both arms, by their treated county-years"
+        )
+    if controls:
+        notes.append(f"control policies with one coefficient: {', '.join(controls)}")
+    return notes
+
+
+def singleton_notes(found: Saturated) -> list[str]:
+    """Return how many county-years an effect fits, where it fits any."""
+    return (
+        [f"{found.singletons} county-years alone in their county or year are left out"]
+        if found.singletons
+        else []
+    )
 
 
 def saturated_effects(panel: LongPanel, cells: Cells) -> Saturated:

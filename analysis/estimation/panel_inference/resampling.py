@@ -16,6 +16,8 @@ from analysis.estimation.inference import (
     Multiplier,
     few_cluster_multiplier,
     outermost,
+    refuse_level,
+    share_as_extreme,
     wild_draws,
     wild_moments,
     wild_scores,
@@ -26,8 +28,6 @@ Index = NDArray[np.intp]
 Labels = NDArray[np.generic]
 Level = Literal["counties_within_states", "states"]
 
-# The sample met again among draws differs by rounding at most.
-SAME = 1e-9
 # Points of each kind of multiplier that are equally likely, so that all draws can be listed.
 POINTS: dict[str, tuple[float, ...]] = {
     "rademacher": (-1.0, 1.0),
@@ -137,7 +137,7 @@ def wild_bootstrap(
     """
     if draws < 1:
         raise ValueError("the wild bootstrap needs draws")
-    _check_level(level)
+    refuse_level(level)
     scores = wild_scores(y, x, z, weights, clusters, groups)
     h, g = scores.scores.shape[:2]
     kind = multiplier or few_cluster_multiplier(h)
@@ -152,10 +152,8 @@ def wild_bootstrap(
     free = np.abs(drawn.statistic(scores.beta))
 
     def p_value(null: float) -> float:
-        observed = abs(scores.beta - null) / scores.error
-        compared = np.abs(drawn.statistic(null)) if null_imposed else free
-        extreme = int(np.count_nonzero(~(compared < observed * (1 - SAME))))
-        return extreme / used if exact else (1 + extreme) / (1 + used)
+        compared = drawn.statistic(null) if null_imposed else free
+        return share_as_extreme(compared, (scores.beta - null) / scores.error, exact=exact)
 
     size = 1 - level
     if null_imposed:
@@ -474,7 +472,7 @@ def panel_randomisation(
         >>> found.p_value < 0.05, found.conf_low < 2 < found.conf_high
         (True, True)
     """
-    _check_level(level)
+    refuse_level(level)
     others = np.zeros((*y.shape, 0)) if others is None else others
     _check_panel(y, weights, paths, plan, clusters, others)
     exact = plan.count <= exact_up_to
@@ -498,10 +496,8 @@ def panel_randomisation(
     found = np.array([panel.moments(unit[plan.unit]) for unit in units])
 
     def p_value(effect: float) -> float:
-        compared = abs(_statistics(observed[None, :], effect)[0])
-        drawn = np.abs(_statistics(found, effect))
-        extreme = int(np.count_nonzero(~(drawn < compared * (1 - SAME))))
-        return extreme / len(found) if exact else (1 + extreme) / (1 + len(found))
+        own = _statistics(observed[None, :], effect)[0]
+        return share_as_extreme(_statistics(found, effect), own, exact=exact)
 
     error, g = float(np.sqrt(observed[2])), int(cluster.max()) + 1
     low = high = float("nan")
@@ -649,8 +645,3 @@ def _check_panel(
         )
     if int(plan.path.max()) >= len(paths.exposure):
         raise ValueError(f"path {int(plan.path.max())} of {len(paths.exposure)}; wanted codes of these paths")
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise ValueError(f"level = {level}; wanted a share between 0 and 1")
