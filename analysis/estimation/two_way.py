@@ -36,6 +36,7 @@ from analysis.estimation.panel_arrays.effects import (
     residuals,
     without_singletons,
 )
+from analysis.estimation.panel_arrays.panel import refuse_rows
 from analysis.estimation.panel_arrays.regression import Regression, absorbed_regression
 from analysis.estimation.panel_inference.few_clusters import cluster_variance_small
 from analysis.estimation.panel_inference.resampling import (
@@ -270,10 +271,12 @@ class _Found:
 
 def _read(design: Design) -> tuple[_Rows, list[str]]:
     table, effects = design.table, design.spec.estimator.effects
+    refuse_rows(table)
     outcome = table["outcome"].to_numpy(dtype=float, na_value=np.nan)
     weight = table["weight"].to_numpy(dtype=float, na_value=np.nan)
-    if not (weight >= 0).all():
-        raise SampleError("weights that are negative or missing", "weights from 0", "estimator.weights")
+    kept = np.isfinite(outcome) & (weight > 0)
+    if not kept.any():
+        raise SampleError("no county-year with an outcome and a weight", "a panel with outcomes", "sample")
     notes = []
     for words, without in (("of weight zero", weight == 0), ("without an outcome", np.isnan(outcome))):
         if without.any():
@@ -304,9 +307,6 @@ def _read(design: Design) -> tuple[_Rows, list[str]]:
         event_time=_numbers(table, "event_time"),
         controls=table[list(design.controls)].to_numpy(dtype=float),
     )
-    kept = np.isfinite(outcome) & (weight > 0)
-    if not kept.any():
-        raise SampleError("no county-year with an outcome and a weight", "a panel with outcomes", "sample")
     return rows.keep(kept), notes
 
 

@@ -46,7 +46,7 @@ EFFECTS = {"none": "county_year", "state": "state_by_year", "urban_class": "urba
 COUNTED = ("poisson", "extended_two_way of counts")
 STRATIFIED = [kind for kind, (*_, strata) in KINDS.items() if strata]
 EVERY = list(KINDS)
-SHARED = [kind for kind in KINDS if kind != "two_way"]  # what reads the panel through one function
+SHARED = [kind for kind in KINDS if kind != "two_way"]  # what asks for a base year, and tells of gaps
 
 
 def design_of(kind, table, within="none", weights="none", **more):
@@ -171,7 +171,7 @@ def test_all_counties_treated_by_the_end(kind):
         assert np.isfinite(found.table["estimate"]).any()
 
 
-@pytest.mark.parametrize("kind", SHARED)
+@pytest.mark.parametrize("kind", EVERY)
 def test_a_policy_that_switches_off_is_refused(kind):
     off = PANEL.copy()
     off.loc[off["treated"] & (off["year"] == 2017) & off["county_fips"].str.startswith("06"), "treated"] = (
@@ -236,7 +236,7 @@ def test_one_cluster_is_refused(kind):
     check_estimate(found)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in SHARED if not kind.startswith(COUNTED)])
+@pytest.mark.parametrize("kind", [kind for kind in EVERY if not kind.startswith(COUNTED)])
 def test_weights_of_zero(kind):
     some = PANEL["county_fips"].unique()[::7]
     idle = PANEL.assign(weight=np.where(PANEL["county_fips"].isin(some), 0.0, PANEL["weight"]))
@@ -253,13 +253,13 @@ def test_weights_of_zero(kind):
             fit(design_of(kind, PANEL.assign(weight=weight), weights="population_baseline"))
 
 
-@pytest.mark.parametrize("kind", SHARED)
+@pytest.mark.parametrize("kind", EVERY)
 def test_two_rows_of_a_county_and_year_are_refused(kind):
     with pytest.raises(SampleError, match="two rows of one county and year"):
         fit(design_of(kind, pd.concat([PANEL, PANEL.iloc[:1]])))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in SHARED if not kind.startswith(COUNTED)])
+@pytest.mark.parametrize("kind", [kind for kind in EVERY if not kind.startswith(COUNTED)])
 def test_missing_outcomes_are_left_out_by_name(kind):
     table = PANEL.assign(outcome=PANEL["outcome"].mask(PANEL.index.isin([5, 77, 301])))
     found = fit(design_of(kind, table))
