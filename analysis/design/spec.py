@@ -444,6 +444,8 @@ def parse_spec(text: str, where: str = "the spec", folder: str | Path = "") -> S
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"{where} is not TOML: {error}", _toml_hint(text), where) from None
+    # A grid is read by `analysis.design.grid`; the rest of its file is a spec like any other.
+    values.pop("grid", None)
     vary = _read_vary(values.pop("vary", {}), where)
     also = _read_also(values.pop("also", []), vary, where)
     return _build(values, where, str(folder), vary=vary, also=also, plain_name=True)
@@ -561,7 +563,7 @@ def _read_vary(values: Any, where: str) -> tuple[tuple[str, tuple[Any, ...]], ..
         raise SpecError(f"vary = {values!r}", "a section [vary]", where)
     lines = []
     for key, options in values.items():
-        _known_key(key, "vary", where)
+        refuse_unknown_key(key, "vary", where)
         if not isinstance(options, list) or len(options) < 2:
             raise SpecError(f'vary."{key}" = {toml(options)}', "a list of two or more values", where)
         lines.append((key, tuple(_frozen(option) for option in options)))
@@ -586,7 +588,7 @@ def _read_also(values: Any, vary: tuple[tuple[str, tuple[Any, ...]], ...], where
                 where,
             )
         for key in rest:
-            _known_key(key, f"also '{name}'", where)
+            refuse_unknown_key(key, f"also '{name}'", where)
             if key in crossed:
                 raise SpecError(f"also '{name}' sets {key} and crosses it", "one of the two", where)
         if not rest:
@@ -602,7 +604,8 @@ def _all_keys() -> list[str]:
     return [f"{section}.{key}" for section, keys in sections.items() for key in keys]
 
 
-def _known_key(key: str, place: str, where: str) -> None:
+def refuse_unknown_key(key: str, place: str, where: str) -> None:
+    """Raise `SpecError` unless ``key`` is a quoted ``section.key`` of a spec, ``title`` or ``status``."""
     known = [*_all_keys(), "title", "status"]
     if key not in known:
         raise SpecError(f"{place}: unknown key '{key}'{nearest(key, known)}", '"section.key", quoted', where)
@@ -635,7 +638,7 @@ def _apply(values: dict[str, Any], changes: Mapping[str, Any], where: str) -> No
         if key in TOP:
             values[key] = value
             continue
-        _known_key(key, "replace", where)
+        refuse_unknown_key(key, "replace", where)
         section, part = key.split(".")
         values[section] = dict(values[section]) | {part: plain_value(value)}
     # A kind of design owns its keys: those of the other kind go unless they are asked for.
