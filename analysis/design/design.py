@@ -99,6 +99,7 @@ class Design:
         stamp: digests of spec and data, real or simulated.
         notes: what must be said beside every number.
         geography: where the panel's areas lie, for border designs and spatial errors.
+        sample_notes: those of the notes that came with the sample, and stand whatever the estimator.
     """
 
     table: pd.DataFrame
@@ -113,6 +114,7 @@ class Design:
     stamp: Stamp
     notes: tuple[str, ...]
     geography: Geography = field(default_factory=Geography)
+    sample_notes: tuple[str, ...] = ()
 
     def replace(self, changes: Mapping[str, Any]) -> Design:
         """Return the same sample under a spec whose [estimator] or [inference] differs.
@@ -141,15 +143,13 @@ class Design:
                 "make_design(panel, spec.replace(...))",
             )
         table = self.table.assign(weight=_weights(self.table, spec), stratum=_strata(self.table, spec))
-        standing = set(_derived_notes(self.table, self.spec))
-        notes = [note for note in self.notes if note not in standing]
         return with_fields(
             self,
             table=table,
             spec=spec,
             baseline=baseline_mean(table, self.kind),
             stamp=with_fields(self.stamp, spec=spec.digest),
-            notes=(*notes, *_derived_notes(table, spec)),
+            notes=tuple(dict.fromkeys([*self.sample_notes, *_derived_notes(table, spec)])),
         )
 
     def counts(self) -> pd.DataFrame:
@@ -163,17 +163,34 @@ class Design:
             (treated counties in them), states_both_arms (number with treated and comparison counties),
             cohorts, identifying_states (their postal codes).
         """
-        return pd.DataFrame([_counts(self.table, self.spec)])
+        return pd.DataFrame([_counts(_arms(self.table), self.spec)])
 
     @property
     def informative(self) -> bool:
         """False with fewer than 20 treated counties, or treated ones in fewer than six states (protocol
         rule 7)."""
-        found = _counts(self.table, self.spec)
+        found = _counts(_arms(self.table), self.spec)
         return found["identifying_treated"] >= FEWEST_TREATED and found["states_identifying"] >= FEWEST_STATES
 
 
-def make_design(panel: Panel, spec: Spec) -> Design:
+@dataclass(slots=True)
+class Shared:
+    """What the designs of one panel have in common, kept while many are made in turn; it belongs to that panel alone.
+
+    Args:
+        treatments: who is treated, by `treatment_key`.
+        samples: the rows that the rules before the outcome's leave, with their lines; the latest few.
+    """
+
+    treatments: dict[tuple[object, ...], Treatment] = field(default_factory=dict)
+    samples: dict[tuple[object, ...], tuple[pd.DataFrame, list[sample.Line]]] = field(default_factory=dict)
+
+
+KEPT_SAMPLES = 4
+"""Samples kept at once: neighbours in a grid share one, and each takes some megabytes."""
+
+
+def make_design(panel: Panel, spec: Spec, shared: Shared | None = None) -> Design:
     """Return the design of a spec on a panel.
 
     The rules run in one order, each with a line in the attrition table: years; states, counties and classes
@@ -185,6 +202,7 @@ def make_design(panel: Panel, spec: Spec) -> Design:
         panel: see `analysis.base.records.Panel`.
         spec: one specification; of a spec with a grid its own values are taken, ``spec.expand()`` gives the
             others.
+        shared: what designs made before on this very panel left to share; what is missing is added.
 
     Returns:
         The `Design`.
@@ -203,13 +221,26 @@ def make_design(panel: Panel, spec: Spec) -> Design:
     by_county = panel
     if spec.design.area == "state":
         panel = _of_states(panel, spec)
-    treatment = assign_treatment(panel, spec)
+        # Counties added up are another panel.
+        shared = None
+    shared = Shared() if shared is None else shared
+    key = treatment_key(spec)
+    if key not in shared.treatments:
+        shared.treatments[key] = assign_treatment(panel, spec)
+    treatment = shared.treatments[key]
     whole_panel = [f"before the sample rules: {note}" for note in treatment.notes]
     if panel is not by_county:
         number, states = (made.table["county_fips"].nunique() for made in (by_county, panel))
         whole_panel.append(f"areas are states: {many(number, 'county')} added up to {states}")
-    rows = _rows(panel, spec, treatment)
-    rows, lines, notes = _restrict(rows, spec)
+    before = _before_outcome(spec)
+    if before not in shared.samples:
+        found = _places_and_years(_rows(panel, spec, treatment), spec)
+        while len(shared.samples) >= KEPT_SAMPLES:
+            del shared.samples[next(iter(shared.samples))]
+        shared.samples[before] = found
+    placed, before_lines = shared.samples[before]
+    rows, after_lines, notes = _with_outcome(_add_outcome(placed, panel, spec), spec)
+    lines = [*before_lines, *after_lines]
     kind = spec.design.kind
     table = _design_table(rows, spec)
     measure = load_codebook().measures[spec.outcome.measure]
@@ -226,7 +257,24 @@ def make_design(panel: Panel, spec: Spec) -> Design:
         stamp=make_stamp(panel.digest, panel.simulated, spec.digest),
         notes=tuple(dict.fromkeys([*whole_panel, *notes, *_derived_notes(table, spec)])),
         geography=panel.geography,
+        sample_notes=tuple(dict.fromkeys([*whole_panel, *notes])),
     )
+
+
+def treatment_key(spec: Spec) -> tuple[object, ...]:
+    """Return what two specifications share when `assign_treatment` gives them the same on one panel.
+
+    Example:
+        >>> from analysis.design.spec import load_spec
+        >>> main = load_spec("main")
+        >>> treatment_key(main) == treatment_key(main.replace({"outcome.measure": "property"}))
+        True
+        >>> treatment_key(main) == treatment_key(main.replace({"treatment.definition": "policy_any"}))
+        False
+    """
+    # A ring test alone reads the sample's named areas.
+    named = spec.sample if spec.treatment.exposed else None
+    return (spec.treatment, spec.design, spec.folder, named)
 
 
 # ----------------------------------------------------------------------------------------------------
@@ -421,13 +469,14 @@ def baseline_mean(table: pd.DataFrame, kind: str) -> float:
         kind: in a panel the county-years of treated counties before adoption are averaged; in a
             cross-section the comparison counties.
     """
+    treated = table["treated"].to_numpy(dtype=bool)
     if kind == "panel":
-        adopter = table["treated"].groupby(table["county_fips"]).transform("any")
-        rows = table[adopter & ~table["treated"]]
+        code = pd.factorize(table["county_fips"])[0]
+        rows = (np.bincount(code, weights=treated) > 0)[code] & ~treated
     else:
-        rows = table[~table["treated"]]
-    weight = rows["weight"].to_numpy()
-    return float(np.average(rows["outcome"].to_numpy(), weights=weight)) if weight.sum() > 0 else float("nan")
+        rows = ~treated
+    weight, outcome = (table[name].to_numpy(dtype=float)[rows] for name in ("weight", "outcome"))
+    return float(np.average(outcome, weights=weight)) if weight.sum() > 0 else float("nan")
 
 
 # ----------------------------------------------------------------------------------------------------
@@ -435,45 +484,19 @@ def baseline_mean(table: pd.DataFrame, kind: str) -> float:
 # ----------------------------------------------------------------------------------------------------
 
 
+def _before_outcome(spec: Spec) -> tuple[object, ...]:
+    """What two specifications share when the rules before the outcome's leave them the same rows."""
+    asked = with_fields(spec.sample, min_coverage=0.0, balance=None)
+    return (treatment_key(spec), spec.treatment, asked)
+
+
 def _rows(panel: Panel, spec: Spec, treatment: Treatment) -> pd.DataFrame:
-    source = panel.constant if spec.sample.constant_agencies else panel.table
-    columns = {"county_fips", "year", "state", "urban_class", "division", "population"}
-    measure = load_codebook().measures[spec.outcome.measure]
-    outcome = _outcome_column(measure, spec)
-    coverage = f"coverage_{measure.name}" if measure.kind == "offences" else None
-    covariates = {
-        name: load_codebook().covariate_column(name, spec.covariates.vintage)
-        for name in spec.covariates.names
-    }
-    wanted = [
-        *columns,
-        outcome,
-        *([coverage] if coverage else []),
-        *covariates.values(),
-        *spec.controls.policies,
-    ]
-    asked_for = _asked_columns(spec)
-    if "exposure" in asked_for:
-        wanted.append(f"policed_{measure.name}")
-    if "definition_spell" in asked_for:
-        wanted += RAPE_POLICED
-    _require_columns(source, wanted)
-    rows = pd.DataFrame({name: source[name] for name in sorted(columns)})
-    raw = source[outcome].to_numpy(dtype=float, na_value=np.nan)
-    rows["recorded"] = raw
-    rows["outcome"] = scale_rate(raw, spec.outcome.scale) if spec.outcome.scale in _RATES else raw
-    if coverage:
-        rows["coverage"] = source[coverage].to_numpy(dtype=float, na_value=np.nan)
-    for name, column in covariates.items():
-        rows[name] = source[column].to_numpy(dtype=float, na_value=np.nan)
-    for name in spec.controls.policies:
-        rows[name] = source[name].to_numpy(dtype=float, na_value=np.nan)
-    if "exposure" in asked_for:
-        rows["exposure"] = source[f"policed_{measure.name}"].to_numpy(dtype=float, na_value=np.nan)
-    if "definition_spell" in asked_for:
-        rows["definition_spell"] = definition_spell(
-            *(source[name].to_numpy(dtype=float) for name in RAPE_POLICED)
-        )
+    """Return the rows of the panel with who is treated, and in ``position`` where they stand in it."""
+    source = _source(panel, spec)
+    columns = ["county_fips", "division", "population", "state", "urban_class", "year"]
+    _require_columns(source, columns)
+    rows = pd.DataFrame({name: source[name] for name in columns})
+    rows["position"] = np.arange(len(rows))
     if spec.sample.without_neighbours:
         rows["touches"] = rows["county_fips"].isin(_touch_treated(panel, treatment, spec.years[-1]))
     rows = rows.merge(_assignment(treatment), on="county_fips", how="left", validate="many_to_one")
@@ -483,6 +506,39 @@ def _rows(panel: Panel, spec: Spec, treatment: Treatment) -> pd.DataFrame:
     first = rows.loc[rows["year"].eq(spec.years[0])].set_index("county_fips")["population"]
     rows["population_baseline"] = rows["county_fips"].map(first).astype(float)
     return rows.sort_values(["county_fips", "year"], kind="stable").reset_index(drop=True)
+
+
+def _source(panel: Panel, spec: Spec) -> pd.DataFrame:
+    return panel.constant if spec.sample.constant_agencies else panel.table
+
+
+def _add_outcome(rows: pd.DataFrame, panel: Panel, spec: Spec) -> pd.DataFrame:
+    """Return rows with what the outcome, the covariates and the estimator ask of the panel."""
+    source = _source(panel, spec)
+    measure = load_codebook().measures[spec.outcome.measure]
+    outcome = _outcome_column(measure, spec)
+    wanted: dict[str, str] = {"recorded": outcome}
+    if measure.kind == "offences":
+        wanted["coverage"] = f"coverage_{measure.name}"
+    for name in spec.covariates.names:
+        wanted[name] = load_codebook().covariate_column(name, spec.covariates.vintage)
+    wanted |= {name: name for name in spec.controls.policies}
+    asked_for = _asked_columns(spec)
+    if "exposure" in asked_for:
+        wanted["exposure"] = f"policed_{measure.name}"
+    spells = RAPE_POLICED if "definition_spell" in asked_for else ()
+    _require_columns(source, [*wanted.values(), *spells])
+    position = rows["position"].to_numpy()
+
+    def column(name: str) -> np.ndarray:
+        return source[name].to_numpy(dtype=float, na_value=np.nan)[position]
+
+    out = {name: column(held) for name, held in wanted.items()}
+    scaled = spec.outcome.scale in _RATES
+    out["outcome"] = scale_rate(out["recorded"], spec.outcome.scale) if scaled else out["recorded"]
+    if spells:
+        out["definition_spell"] = definition_spell(*(column(name) for name in spells))
+    return rows.assign(**out)
 
 
 def _require_columns(source: pd.DataFrame, wanted: Iterable[str]) -> None:
@@ -532,23 +588,32 @@ def _outcome_column(measure: Measure, spec: Spec) -> str:
     return f"rate_{spec.outcome.build}_{measure.name}"
 
 
-def _restrict(rows: pd.DataFrame, spec: Spec) -> tuple[pd.DataFrame, list[sample.Line], list[str]]:
+@dataclass(slots=True)
+class _Rules:
+    """Rules run one after the other, with the line of each."""
+
+    rows: pd.DataFrame
+    spec: Spec
+    lines: list[sample.Line] = field(default_factory=list)
+
+    def run(self, rule: Callable[..., sample.Kept], *values: Any) -> None:
+        """Apply one rule; refuse a sample it leaves without an arm."""
+        kept = rule(self.rows, *values)
+        sample.require_both_arms(kept, self.rows, self.spec.treatment.comparison, self.spec.where)
+        self.lines.append(kept.line)
+        self.rows = kept.table
+
+
+def _places_and_years(rows: pd.DataFrame, spec: Spec) -> tuple[pd.DataFrame, list[sample.Line]]:
+    """Apply the rules that read no outcome: who, where, when."""
     asked, comparison = spec.sample, spec.treatment.comparison
     panel = spec.design.kind == "panel"
     first, last = spec.years[0], spec.years[-1]
     start = sample.FIRST_RULE
     if asked.constant_agencies:
         start += ", agencies present in every year of 2010-2017"
-    lines = [sample.count(rows, start)]
-    notes: list[str] = []
-
-    def run(rule: Callable[..., sample.Kept], *values: Any) -> None:
-        nonlocal rows
-        kept = rule(rows, *values)
-        sample.require_both_arms(kept, rows, comparison, spec.where)
-        lines.append(kept.line)
-        rows = kept.table
-
+    rules = _Rules(rows, spec, [sample.count(rows, start)])
+    run = rules.run
     run(sample.in_years, spec.years)
     if asked.keep_states:
         run(sample.in_states, asked.keep_states)
@@ -558,7 +623,7 @@ def _restrict(rows: pd.DataFrame, spec: Spec) -> tuple[pd.DataFrame, list[sample
         run(sample.without_counties, asked.drop_counties)
     if asked.urban_classes:
         run(sample.in_classes, asked.urban_classes)
-    for reason in sorted(rows["excluded_for"].dropna().unique()):
+    for reason in sorted(rules.rows["excluded_for"].dropna().unique()):
         run(sample.not_excluded, reason)
     if panel:
         run(sample.adopts_in_time, last, comparison)
@@ -574,6 +639,14 @@ def _restrict(rows: pd.DataFrame, spec: Spec) -> tuple[pd.DataFrame, list[sample
             run(sample.before_true_adoption)
         run(sample.up_to_last_year)
     run(sample.populous, asked.min_population, first)
+    return rules.rows, rules.lines
+
+
+def _with_outcome(rows: pd.DataFrame, spec: Spec) -> tuple[pd.DataFrame, list[sample.Line], list[str]]:
+    """Apply the rules that read the outcome, its coverage or a covariate."""
+    asked = spec.sample
+    rules = _Rules(rows, spec)
+    run = rules.run
     if asked.min_coverage > 0:
         run(sample.covered, "coverage", asked.min_coverage)
     run(sample.present, ["recorded"], "outcome missing")
@@ -587,16 +660,16 @@ def _restrict(rows: pd.DataFrame, spec: Spec) -> tuple[pd.DataFrame, list[sample
         run(sample.policed)
     if "definition_spell" in rows:
         run(sample.present, ["definition_spell"], "definition of rape unknown")
-    if panel:
+    if spec.design.kind == "panel":
         run(sample.balanced, spec.years, asked.balance)
         run(sample.both_sides)
-    lines.append(sample.count(rows, sample.LAST_RULE))
-    notes += _onset_notes(rows, spec)
+    rules.lines.append(sample.count(rules.rows, sample.LAST_RULE))
+    notes = _onset_notes(rules.rows, spec)
     if spec.outcome.build == "county_agencies" and asked.min_coverage > 0:
         notes.append(
             "coverage counts city and county agencies, so that the three rate builds keep the same counties"
         )
-    return rows, lines, notes
+    return rules.rows, rules.lines, notes
 
 
 def _onset_notes(rows: pd.DataFrame, spec: Spec) -> list[str]:
@@ -641,45 +714,92 @@ def _strata(table: pd.DataFrame, spec: Spec) -> np.ndarray:
     return table[spec.within].to_numpy(dtype=object)
 
 
-def _counts(table: pd.DataFrame, spec: Spec) -> dict[str, Any]:
-    adopter = table["treated"].groupby(table["county_fips"]).any()
-    counties = table.drop_duplicates("county_fips").set_index("county_fips")
-    cohorts = counties["cohort"]
-    by_county = pd.DataFrame(
-        {
-            "state": counties["state"],
-            "stratum": counties["stratum"],
-            "treated": adopter,
-            "cohort": cohorts.where(adopter),
-        }
+@dataclass(frozen=True, slots=True)
+class _Arms:
+    """One row a county of a design, sorted by county, and its county-years: what counts and notes are read from.
+
+    Args:
+        names: postal codes of states, sorted.
+        state: (counties,) which of them.
+        adopter: (counties,) whether the county is treated in some row.
+        cohort: (counties,) first treated year, missing for never.
+        urban_class: (counties,) texts.
+        of_year: (n,) year of each row.
+        of_county: (n,) county of each row.
+        treated: (n,) flags.
+    """
+
+    names: np.ndarray
+    state: np.ndarray
+    adopter: np.ndarray
+    cohort: np.ndarray
+    urban_class: np.ndarray
+    of_year: np.ndarray
+    of_county: np.ndarray
+    treated: np.ndarray
+
+    @property
+    def by_state(self) -> tuple[np.ndarray, np.ndarray]:
+        """Treated and comparison counties of each state."""
+        both = np.bincount(self.state, minlength=len(self.names))
+        treated = np.bincount(self.state[self.adopter], minlength=len(self.names))
+        return treated, both - treated
+
+
+def _arms(table: pd.DataFrame) -> _Arms:
+    code = pd.factorize(table["county_fips"], sort=True)[0]
+    counties = int(code.max(initial=-1)) + 1
+    first = np.full(counties, len(code))
+    np.minimum.at(first, code, np.arange(len(code)))
+    treated = table["treated"].to_numpy(dtype=bool)
+    adopter = np.bincount(code[treated], minlength=counties) > 0
+    names, state = np.unique(table["state"].to_numpy(dtype=str)[first], return_inverse=True)
+    return _Arms(
+        names=names,
+        state=state,
+        adopter=adopter,
+        cohort=table["cohort"].to_numpy(dtype=float, na_value=np.nan)[first],
+        urban_class=table["urban_class"].to_numpy(dtype=object)[first],
+        of_year=table["year"].to_numpy(dtype=int),
+        of_county=code,
+        treated=treated,
     )
-    treated = by_county.groupby("state")["treated"].sum()
-    comparison = by_county.groupby("state")["treated"].apply(lambda arm: int((~arm).sum()))
-    both = (treated > 0) & (comparison > 0)
-    told = by_county[by_county["treated"] & by_county["stratum"].map(_identified(by_county, spec))]
-    identifying = told.groupby("state").size().reindex(treated.index, fill_value=0)
+
+
+def _counts(arms: _Arms, spec: Spec) -> dict[str, Any]:
+    treated, comparison = arms.by_state
+    identified = arms.adopter & _identified(arms, spec)
+    identifying = np.bincount(arms.state[identified], minlength=len(arms.names))
+    cohorts = arms.cohort[arms.adopter]
     return {
         "treated_counties": int(treated.sum()),
         "comparison_counties": int(comparison.sum()),
-        "county_years": len(table),
+        "county_years": len(arms.treated),
         "states_treated": int((treated > 0).sum()),
         "states_identifying": int((identifying > 0).sum()),
         "identifying_treated": int(identifying.sum()),
-        "states_both_arms": int(both.sum()),
-        "cohorts": int(cohorts[adopter].nunique()),
-        "identifying_states": " ".join(treated.index[identifying > 0]),
+        "states_both_arms": int(((treated > 0) & (comparison > 0)).sum()),
+        "cohorts": len(np.unique(cohorts[~np.isnan(cohorts)])),
+        "identifying_states": " ".join(arms.names[identifying > 0]),
     }
 
 
-def _identified(by_county: pd.DataFrame, spec: Spec) -> pd.Series:
-    """Return by stratum whether its treated counties have something to be compared with."""
-    grouped = by_county.groupby("stratum")
-    both = grouped["treated"].nunique() == 2
+def _identified(arms: _Arms, spec: Spec) -> np.ndarray:
+    """Return (counties,) whether treated counties of the county's stratum have something to be compared with."""
     if spec.within == "none":
-        return both | True
+        return np.ones(len(arms.state), dtype=bool)
+    by_state = spec.within == "state"
+    stratum = arms.state if by_state else pd.factorize(arms.urban_class, sort=True)[0]
+    found = np.zeros(len(stratum), dtype=bool)
     # Counties of one stratum that adopt in different years serve each other until the later one adopts.
-    staggered = grouped["cohort"].nunique().gt(1) & (spec.treatment.comparison == "not_yet_treated")
-    return (both | staggered) if spec.design.kind == "panel" else both
+    staggered = spec.design.kind == "panel" and spec.treatment.comparison == "not_yet_treated"
+    for one in np.unique(stratum):
+        here = stratum == one
+        arm = arms.adopter[here]
+        cohorts = arms.cohort[here & arms.adopter]
+        several = len(np.unique(cohorts[~np.isnan(cohorts)])) > 1
+        found[here] = (arm.any() and not arm.all()) or (staggered and several)
+    return found
 
 
 FEW_COMPARISONS = 3
@@ -687,18 +807,20 @@ FEW_COMPARISONS = 3
 
 
 def _derived_notes(table: pd.DataFrame, spec: Spec) -> list[str]:
-    found = _counts(table, spec)
+    arms = _arms(table)
+    found = _counts(arms, spec)
     notes = list(spec.notes)
-    adopter = table["treated"].groupby(table["county_fips"]).transform("any")
-    by_state = table.loc[adopter].groupby("state")["county_fips"].nunique()
-    shown = ", ".join(f"{state} {number}" for state, number in by_state.items())
+    treated, others = arms.by_state
+    here = treated > 0
+    shown = ", ".join(
+        f"{state} {number}" for state, number in zip(arms.names[here], treated[here], strict=True)
+    )
     notes.append(f"treated counties by state: {shown}")
-    if "CA" in by_state.index:
-        here = many(int(by_state["CA"]), "treated county")
-        notes.append(f"rule 8: with {here} in California; read beside the sample without it")
+    if "CA" in arms.names[here]:
+        number_here = many(int(treated[arms.names == "CA"][0]), "treated county")
+        notes.append(f"rule 8: with {number_here} in California; read beside the sample without it")
     if spec.within == "state":
-        others = table.loc[~adopter].groupby("state")["county_fips"].nunique()
-        pairs = [(state, number, int(others.get(state, 0))) for state, number in by_state.items()]
+        pairs = list(zip(arms.names[here], treated[here], others[here], strict=True))
         shown = ", ".join(f"{state} {number} and {other}" for state, number, other in pairs if other)
         if shown:
             notes.append(f"treated and comparison counties in the states that identify: {shown}")
@@ -708,22 +830,23 @@ def _derived_notes(table: pd.DataFrame, spec: Spec) -> list[str]:
                 f"the counties of {', '.join(thin)} are compared with fewer than {FEW_COMPARISONS} others each: what "
                 "moved in those few is in the estimate"
             )
-        arms = adopter.groupby(table["state"]).agg(["any", "all"])
-        one_arm = arms.index[arms["any"] == arms["all"]]
-        if len(one_arm):
-            alone = table.loc[table["state"].isin(one_arm)]
+        one_arm = (treated > 0) != (others > 0)
+        if one_arm.any():
+            alone = int((treated + others)[one_arm].sum())
             notes.append(
-                f"treated or comparison counties alone in {many(len(one_arm), 'state')}: their "
-                f"{many(alone['county_fips'].nunique(), 'county')} identify nothing within states"
+                f"treated or comparison counties alone in {many(int(one_arm.sum()), 'state')}: their "
+                f"{many(alone, 'county')} identify nothing within states"
             )
     if spec.within == "urban_class":
-        arms = table.assign(adopter=adopter).drop_duplicates("county_fips").groupby("urban_class")["adopter"]
+        classes = sorted(set(arms.urban_class))
         shown = ", ".join(
-            f"{str(name).replace('_', ' ')} {int(arm.sum())} and {int((~arm).sum())}" for name, arm in arms
+            f"{str(name).replace('_', ' ')} {int((arms.adopter & (arms.urban_class == name)).sum())} and "
+            f"{int((~arms.adopter & (arms.urban_class == name)).sum())}"
+            for name in classes
         )
         notes.append(f"treated and comparison counties by urban class: {shown}")
     if spec.design.kind == "panel" and spec.within == "none":
-        notes += _thin_years(table)
+        notes += _thin_years(arms)
     few = []
     if found["identifying_treated"] < FEWEST_TREATED:
         few.append(f"{many(found['identifying_treated'], 'treated county')}, fewer than {FEWEST_TREATED}")
@@ -735,19 +858,21 @@ def _derived_notes(table: pd.DataFrame, spec: Spec) -> list[str]:
     return notes
 
 
-def _thin_years(table: pd.DataFrame) -> list[str]:
+def _thin_years(arms: _Arms) -> list[str]:
     """Say in which years too few counties, or counties of too few states, are left to compare with.
 
     The counts of protocol rule 7 are of treated counties; a year with hardly a comparison county is as thin.
     """
-    free = table[~table["treated"] & table["year"].isin(table.loc[table["treated"], "year"].unique())]
-    by_year = free.groupby("year").agg(counties=("county_fips", "size"), states=("state", "nunique"))
-    thin = by_year[(by_year["counties"] < FEWEST_TREATED) | (by_year["states"] < FEWEST_STATES)]
-    return [
-        f"in {year} only {many(int(row['counties']), 'county')} of {many(int(row['states']), 'state')} are left to compare "
-        "with: what moved there is in the estimate"
-        for year, row in thin.iterrows()
-    ]
+    notes = []
+    for year in np.unique(arms.of_year[arms.treated]):
+        free = arms.of_county[~arms.treated & (arms.of_year == year)]
+        counties, states = len(np.unique(free)), len(np.unique(arms.state[free]))
+        if counties and (counties < FEWEST_TREATED or states < FEWEST_STATES):
+            notes.append(
+                f"in {year} only {many(counties, 'county')} of {many(states, 'state')} are left to compare "
+                "with: what moved there is in the estimate"
+            )
+    return notes
 
 
 def _assignment(treatment: Treatment) -> pd.DataFrame:

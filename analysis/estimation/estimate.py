@@ -222,8 +222,17 @@ class Estimate:
 
 def treated_states(estimate: Estimate) -> tuple[str, ...]:
     """Return the postal codes of the states whose treated counties the estimate rests on, sorted."""
-    is_treated = np.nan_to_num(estimate.treated).sum(axis=1) > 0
-    prefixes = {str(county)[:2] for county in estimate.counties[is_treated]}
+    return states_of(estimate.counties[np.nan_to_num(estimate.treated).sum(axis=1) > 0])
+
+
+def states_of(counties: Iterable[str]) -> tuple[str, ...]:
+    """Return the postal codes of the states some counties lie in, sorted.
+
+    Example:
+        >>> states_of(["06037", "36998", "06001"])
+        ('CA', 'NY')
+    """
+    prefixes = {str(county)[:2] for county in counties}
     return tuple(sorted(STATE_OF_PREFIX.get(prefix, prefix) for prefix in prefixes))
 
 
@@ -495,7 +504,8 @@ def _spatial(influence: Array, coordinates: Array, asked: InferenceSection) -> S
 
 def _treated_clusters(treated: Array, labels: NDArray[np.str_]) -> NDArray[np.int64]:
     """Return how many clusters hold the treated counties of each row."""
-    return np.array([len(np.unique(labels[column > 0])) for column in np.nan_to_num(treated).T])
+    code = np.unique(labels, return_inverse=True)[1]
+    return np.array([len(np.unique(code[column > 0])) for column in treated.T])
 
 
 def tabulate(

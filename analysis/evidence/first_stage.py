@@ -38,10 +38,15 @@ def declined_per_10k(table: pd.DataFrame, counties: Collection[str], year: int =
         >>> declined_per_10k(panel, ["06037", "06039"])
         2.0
     """
-    rows = table[table["year"].eq(year) & table["county_fips"].isin(list(counties))]
-    rows = rows[rows["declined_detainers"].notna()]
+    rows = recorded_in(table, year)
+    rows = rows[rows["county_fips"].isin(list(counties))]
     residents = float(rows["population"].sum())
     return PER * float(rows["declined_detainers"].sum()) / residents if residents > 0 else float("nan")
+
+
+def recorded_in(table: pd.DataFrame, year: int = LEVEL_YEAR) -> pd.DataFrame:
+    """Return the rows of a panel that have a record of detainers in one year: all that `declined_per_10k` reads."""
+    return table[table["year"].eq(year) & table["declined_detainers"].notna()]
 
 
 def first_stage(results: pd.DataFrame) -> pd.DataFrame:

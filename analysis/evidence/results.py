@@ -17,7 +17,7 @@ from analysis.base.errors import TableError
 from analysis.base.paths import replacing
 from analysis.design.keys import BY_STATE, INDEPENDENT, show
 from analysis.design.spec import Spec
-from analysis.estimation.estimate import Estimate, treated_states
+from analysis.estimation.estimate import Estimate, states_of
 from analysis.evidence.claims import Bound, load_claims
 from analysis.evidence.units import LOG_POINTS, RATES, UNIT_OF_SCALE, convert, level_of, percent_of
 from analysis.evidence.verdict import NOT_INFORMATIVE, excludes_zero, informative, precision
@@ -323,11 +323,13 @@ def with_first_stage(table: pd.DataFrame) -> pd.DataFrame:
     Assumption: detainers a policy leaves unhonoured are the only way it acts on reported crime; the windows differ
     (declines end in 2014), so this is a scale to read sizes on and no estimate of its own.
     """
-    out = table.copy()
     keys = ["definition", "comparison", "california"]
     stage = table[
         (table["measure"] == DECLINES) & table["estimand"].isin(ONE_EFFECT) & table["estimate"].notna()
     ]
+    if stage.empty:
+        return table
+    out = table.copy()
     stage = stage.drop_duplicates(keys).set_index(keys)
     usable = (table["measure"] != DECLINES).to_numpy() & table["estimand"].isin(ONE_EFFECT).to_numpy()
     for position in np.flatnonzero(usable):
@@ -461,7 +463,8 @@ def _numbers(one: Found, common: Bound) -> list[dict[str, Any]]:
     carries = spec.carries_verdict and made.kind not in INDEPENDENT and made.by in BY_STATE
     copied = ("term", "cohort", "time", "event_time", "estimate", "std_error", "p_value", "conf_low", "conf_high",
               "band_low", "band_high", "n_counties", "n_treated")  # fmt: skip
-    effective = estimate.glance()["effective_clusters"].iloc[0]
+    clusters = estimate.effective_clusters()
+    effective = np.nan if np.isnan(clusters).all() else float(np.nanmin(clusters))
     rows = []
     for at, row in enumerate(estimate.table.to_dict("records")):
         states = states_of_row(estimate, at)
@@ -512,9 +515,7 @@ def _numbers(one: Found, common: Bound) -> list[dict[str, Any]]:
 
 def states_of_row(estimate: Estimate, at: int) -> tuple[str, ...]:
     """Return the states whose treated counties one row of an estimate rests on."""
-    from dataclasses import replace
-
-    return treated_states(replace(estimate, treated=estimate.treated[:, [at]]))
+    return states_of(estimate.counties[np.nan_to_num(estimate.treated[:, at]) > 0])
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
@@ -12,12 +12,12 @@ import pandas as pd
 
 from analysis.base.errors import SpecError, StudyError, nearest
 from analysis.base.records import Panel
-from analysis.design.design import Design, make_design
+from analysis.design.design import Design, Shared, make_design
 from analysis.design.spec import Spec
 from analysis.estimation import aggregate, fit
 from analysis.estimation.estimate import Estimate
 from analysis.evidence.checks.pretrends import pretrends
-from analysis.evidence.first_stage import declined_per_10k
+from analysis.evidence.first_stage import declined_per_10k, recorded_in
 from analysis.evidence.results import Found, results_frame
 
 Progress = Callable[[int, int, str], None]
@@ -113,14 +113,22 @@ def run_spec(panel: Panel, spec: Spec, design: Design | None = None) -> Run:
         spec: without a grid.
         design: made before from the same sample, or None.
     """
+    shop = Workshop(panel)
     try:
-        made = make_design(panel, spec) if design is None else design
+        made = shop.design(spec) if design is None else design
+    except StudyError as error:
+        return _failed(spec, error)
+    return _run(shop, spec, made)
+
+
+def _run(shop: Workshop, spec: Spec, made: Design) -> Run:
+    try:
         fitted = fit(made)
         estimates = {"post": aggregate(fitted, over="post")}
         if fitted.estimand == "event_time":
             estimates["event_time"] = fitted
     except (StudyError, np.linalg.LinAlgError) as error:
-        return Run(spec, {}, pd.DataFrame(), (), float("nan"), " ".join(str(error).split()))
+        return _failed(spec, error)
     except Exception as error:
         # A fault of ours, not of the spec: it stops the run, and says where.
         error.add_note(f"while running the spec '{spec.name}'")
@@ -133,7 +141,7 @@ def run_spec(panel: Panel, spec: Spec, design: Design | None = None) -> Run:
         estimates=estimates,
         attrition=fitted.attrition,
         treated_states=tuple(sorted(adopters.unique())),
-        declined_per_10k=declined_per_10k(panel.table, treated),
+        declined_per_10k=shop.declined_per_10k(treated),
         failure="",
         pretrend_p=_pretrend_p(estimates.get("event_time")),
     )
@@ -188,8 +196,9 @@ def run_specs(
                 progress(len(done), len(asked), run.spec.name)
 
     if jobs <= 1 or len(groups) == 1:
+        shop = Workshop(panel)
         for group in groups:
-            for at, run in zip(group, run_batch(panel, [asked[at] for at in group]), strict=False):
+            for at, run in zip(group, run_batch(shop, [asked[at] for at in group]), strict=False):
                 take([at], [run])
     else:
         with ProcessPoolExecutor(jobs, initializer=_hold, initargs=(panel,)) as pool:
@@ -235,10 +244,38 @@ def fit_all(
     return [run.estimates["post"] for run in runs.runs]
 
 
-def run_batch(panel: Panel, specs: Sequence[Spec]) -> Iterator[Run]:
+@dataclass(slots=True)
+class Workshop:
+    """A panel, and what the specifications run on it so far have in common.
+
+    Args:
+        panel: see `analysis.base.records.Panel`.
+        shared: what its designs share.
+    """
+
+    panel: Panel
+    shared: Shared = field(default_factory=Shared)
+    _recorded: pd.DataFrame | None = None
+
+    def design(self, spec: Spec) -> Design:
+        """Return the design of a spec; see `make_design`."""
+        return make_design(self.panel, spec, self.shared)
+
+    def declined_per_10k(self, counties: Collection[str]) -> float:
+        """Return declined detainers per 10,000 residents of some counties in 2014."""
+        if self._recorded is None:
+            self._recorded = recorded_in(self.panel.table)
+        return declined_per_10k(self._recorded, counties)
+
+
+def run_batch(shop: Workshop, specs: Sequence[Spec]) -> Iterator[Run]:
     """Yield the runs of specifications that share a sample, making its design once.
 
     A design is kept only while it is the whole story: a spec it cannot be turned into gets its own.
+
+    Args:
+        shop: the panel, and work done on it before.
+        specs: without grids.
     """
     design: Design | None = None
     for spec in specs:
@@ -246,11 +283,15 @@ def run_batch(panel: Panel, specs: Sequence[Spec]) -> Iterator[Run]:
             design = _turned(design, spec)
         if design is None:
             try:
-                design = make_design(panel, spec)
-            except StudyError:
-                yield run_spec(panel, spec)
+                design = shop.design(spec)
+            except StudyError as error:
+                yield _failed(spec, error)
                 continue
-        yield run_spec(panel, spec, design)
+        yield _run(shop, spec, design)
+
+
+def _failed(spec: Spec, error: Exception) -> Run:
+    return Run(spec, {}, pd.DataFrame(), (), float("nan"), " ".join(str(error).split()))
 
 
 def sample_key(spec: Spec) -> str:
@@ -283,12 +324,12 @@ def _turned(design: Design, spec: Spec) -> Design | None:
     return turned if turned.spec == spec else None
 
 
-_PANEL: list[Panel] = []
+_SHOP: list[Workshop] = []
 
 
 def _hold(panel: Panel) -> None:
-    _PANEL[:] = [panel]
+    _SHOP[:] = [Workshop(panel)]
 
 
 def _run_held(specs: list[Spec]) -> list[Run]:
-    return list(run_batch(_PANEL[0], specs))
+    return list(run_batch(_SHOP[0], specs))

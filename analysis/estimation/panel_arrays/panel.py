@@ -142,12 +142,22 @@ def refuse_rows(table: pd.DataFrame) -> None:
     Raises:
         SampleError: two rows of a county and year, a treatment that switches off, a negative or missing weight.
     """
-    if table.duplicated(["county_fips", "year"]).any():
+    _sorted_rows(table)
+
+
+def _sorted_rows(table: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.intp], pd.Index]:
+    """Return the rows by county and year, the county of each and the counties' codes; refuse as `refuse_rows` says."""
+    county, counties = pd.factorize(table["county_fips"], sort=True)
+    year, treated = table["year"].to_numpy(dtype=np.int64), table["treated"].to_numpy(dtype=bool)
+    order = np.lexsort((year, county))
+    if not (order[1:] > order[:-1]).all():
+        table = table.iloc[order]
+        county, year, treated = county[order], year[order], treated[order]
+    same = county[1:] == county[:-1]
+    if (same & (year[1:] == year[:-1])).any():
         raise SampleError("two rows of one county and year", "one row a county-year", "the panel")
-    table = table.sort_values(["county_fips", "year"], kind="stable")
-    county, treated = table["county_fips"].to_numpy(dtype=str), table["treated"].to_numpy(dtype=bool)
-    off = np.unique(county[1:][(county[1:] == county[:-1]) & treated[:-1] & ~treated[1:]])
-    if len(off):
+    off = [str(code) for code in counties[np.unique(county[1:][same & treated[:-1] & ~treated[1:]])]]
+    if off:
         raise SampleError(
             f"the policy switches off in {len(off)} counties ({' '.join(off[:10])})",
             "policies that stay once adopted; a repealed one ends the county's rows",
@@ -156,6 +166,7 @@ def refuse_rows(table: pd.DataFrame) -> None:
     weight = table["weight"].to_numpy(dtype=float, na_value=np.nan)
     if not (weight >= 0).all():
         raise SampleError("weights that are negative or missing", "weights from 0", "estimator.weights")
+    return table, county.astype(np.intp), pd.Index(counties, name="county_fips")
 
 
 def read_panel(
@@ -183,19 +194,18 @@ def read_panel(
         SampleError: two rows of a county and year, a negative or missing weight, a treatment that switches off, or
             nothing left.
     """
-    refuse_rows(table)
-    table = table.sort_values(["county_fips", "year"], kind="stable")
-    counties = pd.Index(sorted(table["county_fips"].unique()), name="county_fips")
-    years = np.sort(table["year"].unique()).astype(np.int64)
-    county = counties.get_indexer(table["county_fips"]).astype(np.intp)
+    table, county, counties = _sorted_rows(table)
+    of_year = table["year"].to_numpy(dtype=np.int64)
+    years = np.unique(of_year)
     event_time = table["event_time"].to_numpy(dtype=float, na_value=np.nan)
     weight = table["weight"].to_numpy(dtype=float, na_value=np.nan)
     outcome = table["outcome"].to_numpy(dtype=float, na_value=np.nan)
-    first = table.drop_duplicates("county_fips").set_index("county_fips").loc[counties]
+    first = np.searchsorted(county, np.arange(len(counties)))
+    cohort = table["cohort"].to_numpy(dtype=float, na_value=0)[first]
     # Any row before adoption tells the base year: event time runs without a gap up to -1 there.
     before = event_time <= -1 - anticipation
     implied = np.zeros(len(counties), dtype=np.int64)
-    told = (table["year"].to_numpy()[before] - event_time[before] - 1 - anticipation).astype(np.int64)
+    told = (of_year[before] - event_time[before] - 1 - anticipation).astype(np.int64)
     np.maximum.at(implied, county[before], told)
     place = np.searchsorted(years, implied, side="right") - 1
     base = np.where((implied > 0) & (place >= 0), years[np.maximum(place, 0)], 0)
@@ -211,17 +221,19 @@ def read_panel(
         counties=counties,
         years=years,
         county=county,
-        year=np.searchsorted(years, table["year"]).astype(np.intp),
+        year=np.searchsorted(years, of_year).astype(np.intp),
         outcome=outcome,
         event_time=event_time,
         weight=weight,
         controls=table[list(controls)].to_numpy(dtype=float),
         people=exposure,
-        cohort=first["cohort"].fillna(0).to_numpy(dtype=np.int64),
+        cohort=cohort.astype(np.int64),
         base=base,
-        size=first["weight"].to_numpy(dtype=float),
-        stratum=pd.factorize(first["stratum"], sort=True)[0].astype(np.intp),
-        covariates=first[list(covariates)].to_numpy(dtype=float),
+        size=weight[first],
+        stratum=pd.factorize(table["stratum"].to_numpy()[first], sort=True)[0].astype(np.intp),
+        covariates=np.column_stack(
+            [np.empty((len(first), 0)), *(table[name].to_numpy(dtype=float)[first] for name in covariates)]
+        ),
         anticipation=anticipation,
         notes=(),
     ).rows(keep)
