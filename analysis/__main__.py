@@ -289,6 +289,95 @@ def trace(
         out.print(line, markup=False)
 
 
+grids = typer.Typer(
+    help="A declared grid of specifications: see what it would run, then run it.", no_args_is_help=True
+)
+app.add_typer(grids, name="multiverse")
+
+GridName = Annotated[
+    str,
+    typer.Argument(help="A spec file with a [grid]: multiverse, or a path to a TOML file."),
+]
+Jobs = Annotated[int, typer.Option("--jobs", help="Processes of this machine.")]
+
+
+@grids.command(name="plan")
+def plan_grid(spec: GridName = "multiverse", jobs: Jobs = 2, simulated: Simulated = False) -> None:
+    """Say how many specifications a grid holds, what they would cost, and which cells are left out and why.
+
+    No estimate is shown or kept; the cost is timed on a few cells of each family.
+
+    Example: python -m analysis multiverse plan
+    """
+    from analysis.design.grid import load_grid
+    from analysis.evidence.multiverse import plan, seconds_a_cell
+
+    grid = load_grid(spec)
+    with err.status("counting cells"):
+        found = plan(grid)
+    panel = _panel(simulated)
+    with err.status("timing a few cells of each family"):
+        cost = seconds_a_cell(panel, grid)
+    rows = found.families.assign(
+        seconds=[round(cost[name] * n, 1) for name, n in found.families[["family", "cells"]].to_numpy()],
+        share=[f"{100 * share:.0f} %" for share in found.families["share"]],
+    )
+    out.print(
+        f"{grid.base.title}\n{found.cells:,} specifications on {found.samples:,} samples\n", markup=False
+    )
+    _print_frame(rows, "Families; seconds of one process, timed on a few cells")
+    total = float(rows["seconds"].sum())
+    out.print(f"\nAbout {total / jobs:,.0f} s with {jobs} processes.\n", markup=False)
+    left = found.left_out.assign(cells=[f"{n:,}" for n in found.left_out["cells"]])
+    _print_frame(left[["family", "cells", "reason"]], "Cells left out, by rule")
+
+
+@grids.command(name="run")
+def run_grid_of(
+    spec: GridName = "multiverse",
+    to: Annotated[
+        Path | None,
+        typer.Option("--out", help="Parquet file of the results; by default the study's own."),
+    ] = None,
+    jobs: Jobs = 2,
+    engine: Annotated[str, typer.Option("--engine", help="local, or dask for a cluster.")] = "local",
+    scheduler: Annotated[
+        str, typer.Option("--scheduler", help="Address of the Dask scheduler, tcp://host:8786.")
+    ] = "",
+    simulated: Simulated = False,
+) -> None:
+    """Run every specification of a grid, one row each, into one parquet file.
+
+    What is finished is kept: interrupted or killed, the same command goes on where it was, and ends with the same bytes.
+    Specifications that cannot be estimated are rows with the reason.
+
+    Example: python -m analysis multiverse run --engine dask --scheduler tcp://127.0.0.1:8786
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from analysis.design.grid import load_grid
+    from analysis.evidence.multiverse import Engine
+
+    study = _study(simulated)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=err,
+    ) as bar:
+        task = bar.add_task("specifications", total=None)
+        path, rows = study.run_grid(
+            load_grid(spec),
+            to,
+            Engine(engine, jobs, scheduler),
+            lambda done, everything: bar.update(task, completed=done, total=everything),
+        )
+    if study.paths.simulated:
+        out.print("SIMULATED DATA: run on the twin.")
+    out.print(f"{rows:,} specifications: {path}", markup=False)
+
+
 def _study(simulated: bool):  # type: ignore[no-untyped-def]
     from analysis.base.paths import Paths
     from analysis.study import Study

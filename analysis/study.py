@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,9 +26,11 @@ from analysis.base.provenance import canonical_json, digest_of, digest_of_source
 from analysis.base.records import Panel
 
 if TYPE_CHECKING:
+    from analysis.design.grid import Grid
     from analysis.design.spec import Spec
     from analysis.estimation.estimate import Estimate
     from analysis.evidence.matches import MatchedSample
+    from analysis.evidence.multiverse import Engine
     from analysis.evidence.runs import Runs
     from analysis.report.outputs import Context
 
@@ -74,6 +77,9 @@ BY_EVENT_TIME = ("first_stage_designs", "designs", "rings", "secure_communities"
 """Those of them whose event times are kept; of the others the one effect is."""
 
 ALL_SPECS = (*MAIN_SPECS, *DESIGN_SPECS)
+
+GRID_CODE = ("multiverse", "runs", "results", "verdict", "units", "claims", "first_stage")
+"""Modules of evidence that decide what stands in a row of a grid's table."""
 
 FAMILY_DRAWS = 9_999
 """Joint draws of the p-values that are adjusted for a family of offences."""
@@ -231,6 +237,64 @@ class Study:
             with replacing(stamps[name]) as temporary:
                 temporary.write_text(canonical_json(facts), encoding="utf-8")
         return {name: read_results(file) for name, file in files.items()}
+
+    @cached_property
+    def multiverse_key(self) -> str:
+        """Digest of what every cell of a grid is made from beside its spec: panel and code."""
+        package = self.paths.root / "analysis"
+        rooms = [digest_of_sources(package / room) for room in ("base", "design", "estimation")]
+        running = [sha256_of(package / "evidence" / f"{name}.py") for name in GRID_CODE]
+        claims = sha256_of(self.paths.root / "data" / "claims.toml")
+        return digest_of([self.panel.digest, rooms, running, claims])
+
+    def run_grid(
+        self,
+        grid: Grid,
+        to: Path | None = None,
+        engine: Engine | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> tuple[Path, int]:
+        """Run a grid to its end and write its one table; return the file and its rows.
+
+        Args:
+            grid: see `analysis.design.grid.load_grid`.
+            to: parquet file; by default ``data/results/multiverse.parquet``, with a stamp beside it.
+            engine: see `analysis.evidence.multiverse.Engine`.
+            progress: called with cells finished and cells in all.
+        """
+        from analysis.evidence.multiverse import assemble, run_grid
+
+        store, key = self.paths.multiverse / grid.digest, self.multiverse_key
+        run_grid(self.panel, grid, store, key=key, engine=engine, progress=progress)
+        own = self.paths.results / "multiverse.parquet"
+        path = own if to is None else to
+        rows = assemble(grid, store, path, key=key)
+        if path == own:
+            facts = {
+                "key": digest_of([key, grid.digest]),
+                "panel": self.panel.digest,
+                "grid": grid.digest,
+                "rows": rows,
+                "simulated": self.paths.simulated,
+                "sha256": sha256_of(path),
+            }
+            with replacing(path.with_suffix(".json")) as temporary:
+                temporary.write_text(canonical_json(facts), encoding="utf-8")
+        return path, rows
+
+    @cached_property
+    def multiverse(self) -> pd.DataFrame:
+        """Every specification of the grid, read from ``data/results/multiverse.parquet`` while its key stands."""
+        from analysis.design.grid import load_grid
+        from analysis.evidence.multiverse import Engine, read_multiverse
+
+        grid, path = load_grid("multiverse"), self.paths.results / "multiverse.parquet"
+        key = digest_of([self.multiverse_key, grid.digest])
+        if self.force:
+            shutil.rmtree(self.paths.multiverse, ignore_errors=True)
+        if self.force or not _holds(path.with_suffix(".json"), key, path):
+            self.run_grid(grid, None, Engine(jobs=JOBS), lambda n, of: self._tell(n, of, "multiverse"))
+        return read_multiverse(path)
 
     @property
     def answers(self) -> pd.DataFrame:

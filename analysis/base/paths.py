@@ -83,6 +83,11 @@ class Paths:
         return self.out / "data" / "panel"
 
     @property
+    def multiverse(self) -> Path:
+        """Finished cells of grids, from which their tables are put together (built)."""
+        return self.out / "data" / "multiverse"
+
+    @property
     def results(self) -> Path:
         """Estimates (committed when real)."""
         return self.out / "data" / "results"

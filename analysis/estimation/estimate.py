@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -520,9 +520,9 @@ def tabulate(
     estimate = rows["estimate"].to_numpy(dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = np.where(error > 0, estimate / error, np.nan)
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
-            "term": rows["term"].astype("str").to_numpy(),
+            "term": rows["term"].astype("str").array,
             "cohort": rows["cohort"].astype("Int64").array,
             "time": rows["time"].astype("Int64").array,
             "event_time": rows["event_time"].astype("Int64").array,
@@ -535,22 +535,27 @@ def tabulate(
             "band_low": estimate - band * error,
             "band_high": estimate + band * error,
             "n_counties": (~np.isnan(treated)).sum(axis=0),
-            "n_treated": (np.nan_to_num(treated) > 0).sum(axis=0),
-        }
+            "n_treated": (treated > 0).sum(axis=0),
+        },
+        columns=list(COLUMNS),
     )
-    return table[list(COLUMNS)]
 
 
 def _extend(attrition: pd.DataFrame, dropped: Iterable[tuple[str, int, int, int]]) -> pd.DataFrame:
-    table = attrition
-    for rule, counties, county_years, treated in dropped:
-        before = int(table["county_years"].iloc[-1]) if len(table) else county_years
-        line = {
-            "rule": rule, "counties": counties, "county_years": county_years, "treated": treated,
-            "dropped": before - county_years,
-        }  # fmt: skip
-        table = pd.concat([table, pd.DataFrame([line])], ignore_index=True)
-    return table
+    lines = list(dropped)
+    if not lines:
+        return attrition
+    columns: dict[str, list[Any]] = {
+        name: attrition[name].tolist() if name in attrition else []
+        for name in ("rule", "counties", "county_years", "treated", "dropped")
+    }
+    for rule, counties, county_years, treated in lines:
+        before = int(columns["county_years"][-1]) if columns["county_years"] else county_years
+        for name, value in zip(
+            columns, (rule, counties, county_years, treated, before - county_years), strict=True
+        ):
+            columns[name].append(value)
+    return pd.DataFrame(columns)
 
 
 def aggregate(estimate: Estimate, over: Over = "post") -> Estimate:
