@@ -66,7 +66,7 @@ def partialled(y: Array, d: Array, x: Array, weights: Array, absorbed: int = 0) 
     Raises:
         ValueError: no variation in d beyond x, or no degrees of freedom.
 
-    Source: Cinelli and Hazlett (2020), JRSS B 82(1), section 3, for the bias; Chernozhukov, Cinelli, Newey, Sharma and
+    Source: Cinelli and Hazlett (2020), JRSS B 82(1), section 4, for the bias; Chernozhukov, Cinelli, Newey, Sharma and
         Syrgkanis (2022), arXiv 2112.13398, for the influence of ``bias_unit``.
 
     Example:
@@ -204,7 +204,7 @@ def robustness_value(t: float, df: float, q: float = 1.0, alpha: float | None = 
     Assumption: with alpha, independent errors of one variance (one over the weight): for clustered errors see
         `clustered_robustness`.
 
-    Source: Cinelli and Hazlett (2020), JRSS B 82(1), section 4.2. For estimates so strong that the confounder which
+    Source: Cinelli and Hazlett (2020), JRSS B 82(1), section 4. For estimates so strong that the confounder which
         moves the t value most explains less of the outcome than of treatment, the smallest r2dz whatever r2yz.
 
     Example:
@@ -281,7 +281,7 @@ def adjusted(
     Raises:
         ValueError: a share outside its range, or df of 1 or less.
 
-    Source: Cinelli and Hazlett (2020), JRSS B 82(1), equations 4 and 5.
+    Source: Cinelli and Hazlett (2020), JRSS B 82(1), section 4.
 
     Example:
         >>> found = adjusted(0.0973, 0.02326, 783, 0.0092, 0.1246)  # once as strong as the covariate "female"
@@ -343,7 +343,7 @@ def benchmark(r2d: float, r2y: float, kd: float = 1.0, ky: float | None = None) 
 
     Assumption: the confounder is unrelated to the covariates, as the part of any confounder is that they do not explain.
 
-    Source: Cinelli and Hazlett (2020), JRSS B 82(1), section 4.4 and supplement B.
+    Source: Cinelli and Hazlett (2020), JRSS B 82(1), section 4 and supplement.
 
     Example:
         >>> found = benchmark(0.1, 0.2)
@@ -572,7 +572,7 @@ def highest_r2(long_r2: float, multiple: float = 1.3) -> float:
         long_r2: R2 with covariates.
         multiple: 1.3 keeps nine in ten of the randomised results that Oster looked at.
 
-    Source: Oster (2019), Journal of Business & Economic Statistics 37(2), section 5.
+    Source: Oster (2019), Journal of Business & Economic Statistics 37(2).
 
     Example:
         >>> highest_r2(0.5), highest_r2(0.9)
@@ -599,7 +599,7 @@ def delta_for(found: Selection, r_max: float, beta: float = 0.0) -> float:
     Assumption: the omitted index is unrelated to the covariates, and covariates enter treatment in proportion to how
         they enter the outcome (exact with one covariate).
 
-    Source: Oster (2019), Journal of Business & Economic Statistics 37(2), proposition 3.
+    Source: Oster (2019), Journal of Business & Economic Statistics 37(2), section 3.
 
     Example:
         >>> found = Selection(3.0, 0.2, 1.0, 0.6, 10.0, 1.0, 0.8)
@@ -657,7 +657,7 @@ def bias_adjusted(found: Selection, r_max: float, delta: float = 1.0) -> float:
 
     Assumption: as `delta_for`.
 
-    Source: Oster (2019), Journal of Business & Economic Statistics 37(2), propositions 1 and 2.
+    Source: Oster (2019), Journal of Business & Economic Statistics 37(2), section 3.
 
     Example:
         >>> round(bias_adjusted(Selection(3.0, 0.2, 2.0, 0.4, 10.0, 1.0, 0.8), 0.4), 9)
@@ -686,7 +686,7 @@ def bias_adjusted_restricted(found: Selection, r_max: float, delta: float = 1.0)
 
     Assumption: as `delta_for`, and each covariate's share of the outcome is its share of treatment; near delta = 1.
 
-    Source: Oster (2019), Journal of Business & Economic Statistics 37(2), section 3.2.
+    Source: Oster (2019), Journal of Business & Economic Statistics 37(2), section 3.
 
     Example:
         >>> round(bias_adjusted_restricted(Selection(3.0, 0.2, 2.0, 0.4, 10.0, 1.0, 0.8), 0.5), 9)
