@@ -505,7 +505,12 @@ def _rows(panel: Panel, spec: Spec, treatment: Treatment) -> pd.DataFrame:
     rows["adopts"] = rows["status"].eq("treated").fillna(False).to_numpy(dtype=bool)
     first = rows.loc[rows["year"].eq(spec.years[0])].set_index("county_fips")["population"]
     rows["population_baseline"] = rows["county_fips"].map(first).astype(float)
-    return rows.sort_values(["county_fips", "year"], kind="stable").reset_index(drop=True)
+    rows = rows.sort_values(["county_fips", "year"], kind="stable").reset_index(drop=True)
+    # Rules drop rows a dozen times: texts are held once each.
+    return rows.astype(dict.fromkeys(_TEXTS, "category"))
+
+
+_TEXTS = ("county_fips", "state", "urban_class", "division", "status", "excluded_for")
 
 
 def _source(panel: Panel, spec: Spec) -> pd.DataFrame:
@@ -689,7 +694,7 @@ def _onset_notes(rows: pd.DataFrame, spec: Spec) -> list[str]:
 
 
 def _design_table(rows: pd.DataFrame, spec: Spec) -> pd.DataFrame:
-    table = rows.copy()
+    table = rows.astype({name: "str" for name in _TEXTS if name in BASE_COLUMNS})
     year = table["year"].to_numpy(dtype=float)
     cohort = table["cohort"].to_numpy(dtype=float, na_value=np.nan)
     before = table["before"].to_numpy(dtype=float, na_value=np.nan)

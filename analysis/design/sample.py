@@ -376,6 +376,6 @@ def _arm(table: pd.DataFrame, arm: str, comparison: str) -> int:
 
 
 def _refuse_unknown(key: str, asked: Collection[str], known: pd.Series) -> None:
-    absent = sorted(set(asked) - set(known))
+    absent = sorted(set(asked) - set(known.unique()))
     if absent:
         raise SampleError(f"{key} holds {', '.join(absent)}", "what the panel holds", key)

@@ -701,15 +701,12 @@ def swap_within(treated: Flags, strata: Codes, leave: float, draws: int, rng: np
     """
     d = np.asarray(treated, dtype=bool)
     out = np.repeat(d[None, :], draws, axis=0)
-    members = [
-        (np.flatnonzero(d & (strata == c)), np.flatnonzero(~d & (strata == c))) for c in np.unique(strata)
-    ]
-    members = [(held, free) for held, free in members if len(held) and len(free)]
-    for row in out:
-        for held, free in members:
-            gone = held[rng.random(len(held)) < leave][: len(free)]
-            row[gone] = False
-            row[rng.choice(free, len(gone), replace=False)] = True
+    for code in np.unique(strata):
+        held, free = (np.flatnonzero(arm & (strata == code)) for arm in (d, ~d))
+        chance, lot = rng.random((draws, len(held))), rng.random((draws, len(free)))
+        moves = np.minimum((chance < leave).sum(axis=1), len(free))[:, None]
+        out[:, held] = _ranks(chance) >= moves
+        out[:, free] = _ranks(lot) < moves
     return out
 
 
@@ -726,6 +723,11 @@ def _checked(outcome: Array, weights: Array) -> tuple[Array, Array]:
             "a missing outcome, or a weight that is not positive; wanted numbers and positive weights"
         )
     return y, w
+
+
+def _ranks(values: Array) -> NDArray[np.intp]:
+    """Return each value's rank in its row, from 0."""
+    return np.asarray(np.argsort(np.argsort(values, axis=1), axis=1), dtype=np.intp)
 
 
 def _basis(others: Array, w: Array) -> Array:

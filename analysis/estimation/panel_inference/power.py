@@ -143,11 +143,19 @@ def _error_scales(std_error: float, df: float) -> tuple[Array, Array]:
 
 @lru_cache(maxsize=256)
 def _chi_points(df: float) -> tuple[Array, Array]:
-    at, weight = np.polynomial.legendre.leggauss(POINTS)
-    scale, weight = np.sqrt(stats.chi2.ppf((at + 1) / 2, df) / df), weight / 2
-    # Shared between calls.
-    scale.flags.writeable = weight.flags.writeable = False
+    share, weight = _shares()
+    scale = np.sqrt(stats.chi2.ppf(share, df) / df)
+    scale.flags.writeable = False  # shared between calls
     return scale, weight
+
+
+@lru_cache(maxsize=1)
+def _shares() -> tuple[Array, Array]:
+    """Return shares of a distribution at which it is held, and what each counts: Gauss and Legendre's on 0 to 1."""
+    at, weight = np.polynomial.legendre.leggauss(POINTS)
+    share, weight = (at + 1) / 2, weight / 2
+    share.flags.writeable = weight.flags.writeable = False
+    return share, weight
 
 
 @dataclass(frozen=True, slots=True)
