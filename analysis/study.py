@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -77,6 +77,9 @@ BY_EVENT_TIME = ("first_stage_designs", "designs", "rings", "secure_communities"
 """Those of them whose event times are kept; of the others the one effect is."""
 
 ALL_SPECS = (*MAIN_SPECS, *DESIGN_SPECS)
+
+BEARING_SPECS = ("headline",)
+"""The estimates the study answers with, priced by the frames of `analysis.evidence.bearing`."""
 
 GRID_CODE = ("multiverse", "runs", "results", "verdict", "units", "claims", "first_stage")
 """Modules of evidence that decide what stands in a row of a grid's table."""
@@ -151,6 +154,7 @@ class Study:
     force: bool = False
     say: Say = lambda words: None
     _runs: dict[str, Runs] = field(default_factory=dict, repr=False)
+    _bearing: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
 
     @cached_property
     def panel(self) -> Panel:
@@ -168,15 +172,17 @@ class Study:
         """The main specs by name."""
         from analysis.design.spec import load_spec
 
-        return {name: load_spec(name) for name in ALL_SPECS}
+        return {name: load_spec(name) for name in (*ALL_SPECS, *BEARING_SPECS)}
 
     @cached_property
     def run_key(self) -> str:
         """Digest of everything estimates are made from: panel, specs, code, published claims."""
         package = self.paths.root / "analysis"
         rooms = [digest_of_sources(package / room) for room in ("base", "design", "estimation", "evidence")]
-        claims = sha256_of(self.paths.root / "data" / "claims.toml")
-        return digest_of([self.panel.digest, {n: s.digest for n, s in self.specs.items()}, rooms, claims])
+        data = self.paths.root / "data"
+        files = [data / "claims.toml", data / "reporting.toml", self.paths.measured_curve, self.paths.grid]
+        facts = [sha256_of(file) for file in files]
+        return digest_of([self.panel.digest, {n: s.digest for n, s in self.specs.items()}, rooms, facts])
 
     def runs(self, names: Sequence[str]) -> Runs:
         """Run some of the study's specs, each once a session."""
@@ -296,6 +302,24 @@ class Study:
             self.run_grid(grid, None, Engine(jobs=JOBS), lambda n, of: self._tell(n, of, "multiverse"))
         return read_multiverse(path)
 
+    @cached_property
+    def joint_test(self) -> pd.DataFrame:
+        """The joint test of the curve, read from ``data/results/joint_test.csv`` while its key stands."""
+        from analysis.design.grid import load_grid
+        from analysis.evidence.curve import joint_test
+
+        sizes = pd.read_csv(self.paths.measured_curve)
+        tested = [cell.spec for cell in load_grid("multiverse").tested() if cell.spec is not None]
+        return self._kept("joint_test", lambda: joint_test(self.panel, tested, sizes=sizes))
+
+    @cached_property
+    def grid_plan(self) -> pd.DataFrame:
+        """The grid's families, and its cells left out by rule, read from ``data/results/grid_plan.csv`` likewise."""
+        from analysis.design.grid import load_grid
+        from analysis.evidence.multiverse import plan, plan_frame
+
+        return self._kept("grid_plan", lambda: plan_frame(plan(load_grid("multiverse"))))
+
     @property
     def answers(self) -> pd.DataFrame:
         """The estimates among which the answer is chosen: those of specs that ask for it.
@@ -389,6 +413,23 @@ class Study:
             "regression_weights", lambda: regression_weights(self.panel, self._of_designs(*designs))
         )
 
+    def bearing(self, name: str) -> pd.DataFrame:
+        """Return a frame of `analysis.evidence.bearing`, read from ``data/results`` while its key stands.
+
+        The first one that is stale makes all that are, side by side.
+        """
+        if name not in self._bearing:
+            from analysis.evidence.bearing import FRAMES, bearing_frames
+
+            stale = [one for one in FRAMES if not self._stands(one)]
+            specs = self.specs["headline"].expand()
+            made = bearing_frames(
+                self.panel, specs, stale, jobs=JOBS, done=lambda group: self.say(f"what it bears: {group}")
+            )
+            for one in FRAMES:
+                self._bearing[one] = self._kept(one, lambda one=one: made[one])  # type: ignore[misc]
+        return self._bearing[name]
+
     def _of_designs(self, *designs: str) -> list[Spec]:
         """Return specifications of ``designs`` with California: both outcomes, both weights."""
         from analysis.evidence.design_checks import named
@@ -398,21 +439,31 @@ class Study:
         names = ["/".join(filter(None, ("designs", design, end))) for design in designs for end in ends]
         return named(self.specs["designs"].expand(), names)
 
+    def _stands(self, name: str) -> bool:
+        """Say whether a frame of results need not be made anew."""
+        file, stamp = self.paths.results / f"{name}.csv", self.paths.results / f"{name}.json"
+        return not self.force and _holds(stamp, self.run_key, file)
+
     def _kept(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         """Return a frame of results, made and written where its key no longer stands; it names no county."""
         from analysis.evidence.results import FLOAT_FORMAT
 
         file, stamp = self.paths.results / f"{name}.csv", self.paths.results / f"{name}.json"
-        if self.force or not _holds(stamp, self.run_key, file):
+        if not self._stands(name):
             frame = make()
             with replacing(file) as temporary:
                 frame.to_csv(temporary, index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
-            facts = {"key": self.run_key, "simulated": self.paths.simulated, "sha256": sha256_of(file)}
+            facts = {
+                "key": self.run_key,
+                "simulated": self.paths.simulated,
+                "sha256": sha256_of(file),
+                "columns": {str(column): _kind(frame[column]) for column in frame},
+            }
             with replacing(stamp) as temporary:
                 temporary.write_text(canonical_json(facts), encoding="utf-8")
+        kinds = json.loads(stamp.read_text(encoding="utf-8"))["columns"]
         frame = pd.read_csv(file, low_memory=False)
-        texts = frame.select_dtypes(exclude="number").columns
-        return frame.assign(**{text: frame[text].fillna("") for text in texts})
+        return frame.assign(**{column: _as_kind(frame[column], kind) for column, kind in kinds.items()})
 
     @cached_property
     def match_size(self) -> pd.DataFrame:
@@ -429,6 +480,8 @@ class Study:
     @cached_property
     def context(self) -> Context:
         """What the registered outputs are made from; nothing is loaded before an output that is stale asks for it."""
+        from analysis.evidence.bearing import FRAMES
+        from analysis.evidence.reporting_inputs import load_inputs
         from analysis.report.outputs import Context, status_frame
 
         key, measured = self.run_key, self._measured_matches
@@ -458,6 +511,9 @@ class Study:
             "left_out": key,
             "trend_checks": key,
             "regression_weights": key,
+            "reporting_inputs": sha256_of(self.paths.root / "data" / "reporting.toml"),
+            "multiverse": digest_of([key, self.multiverse_key]),
+            **dict.fromkeys(("joint_test", "grid_plan", *FRAMES), key),
         }
         return Context(
             paths=self.paths,
@@ -488,6 +544,13 @@ class Study:
             left_out=lambda: self.left_out,
             trend_checks=lambda: self.trend_checks,
             regression_weights=lambda: self.regression_weights,
+            more={
+                "reporting_inputs": lambda: load_inputs().frame(),
+                "multiverse": lambda: self.multiverse,
+                "joint_test": lambda: self.joint_test,
+                "grid_plan": lambda: self.grid_plan,
+                **{name: partial(self.bearing, name) for name in FRAMES},
+            },
             digests=digests,
         )
 
@@ -591,6 +654,23 @@ class LazyEstimates(Mapping[str, "Sequence[Estimate]"]):
     def __len__(self) -> int:
         """Count the study's specs."""
         return len(ALL_SPECS)
+
+
+def _kind(values: pd.Series) -> str:
+    """Name what a column of results holds, so that a file gives it back: an empty one has no type of its own."""
+    if pd.api.types.is_bool_dtype(values):
+        return "flag"
+    if pd.api.types.is_integer_dtype(values):
+        return "whole"
+    return "number" if pd.api.types.is_numeric_dtype(values) else "text"
+
+
+def _as_kind(values: pd.Series, kind: str) -> pd.Series:
+    if kind == "text":
+        return values.astype("object").where(values.notna(), "").astype("str")
+    if kind == "whole":
+        return values.astype("Int64") if values.isna().any() else values.astype("int64")
+    return values.eq(True) if kind == "flag" else values.astype(float)
 
 
 def _shortened(table: pd.DataFrame) -> pd.DataFrame:
@@ -718,6 +798,9 @@ def reproduce(study: Study, line: Timed) -> pd.DataFrame:
     line("panel", f"{table['county_fips'].nunique():,} areas x {table['year'].nunique()} years")
     line("estimates", f"{len(study.results):,} rows of {study.results['spec'].nunique():,} specifications")
     line("designs", f"{len(study.designs):,} rows of {study.designs['spec'].nunique():,} specifications")
+    line("multiverse", f"{len(study.multiverse):,} specifications")
+    line("joint test", f"{int(study.joint_test['n_specs'].max()):,} specifications at once")
+    line("what they bear", f"{len(study.bearing('nulls')):,} headline estimates")
     for name in OUTPUTS:
         todo = study.force or stale(name, study.context)
         make_output(name, study.context, force=study.force)

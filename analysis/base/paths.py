@@ -113,6 +113,16 @@ class Paths:
         return self.root / "tests" / "reference" / "truth" / "size_on_twin.csv"
 
     @property
+    def measured_curve(self) -> Path:
+        """How often the joint test of a curve rejects a true null on simulated panels (committed, SIMULATED)."""
+        return self.root / "docs" / "size_of_curve.csv"
+
+    @property
+    def grid(self) -> Path:
+        """The study's own grid of specifications."""
+        return self.specs / "multiverse.toml"
+
+    @property
     def specs(self) -> Path:
         """Specs that come with the package."""
         return self.root / "analysis" / "specs"

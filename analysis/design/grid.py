@@ -19,6 +19,10 @@ every family starts from::
     when   = { outcome = ["violent"] }
     reason = "..."
 
+    [grid.joint_test]                           # the part of the grid whose curve is tested as one
+    family  = ["two_way"]
+    outcome = ["property"]
+
 A cell that the spec's own rules refuse (an estimator that takes no covariates, a definition that carries no such
 design) is left out with the words of the rule; one that says what an earlier cell says is left out too. None of them
 disappears: the plan counts and names them.
@@ -51,6 +55,7 @@ CHOICES = (
     "weights",
 )
 """Every choice a grid may vary, in the order in which a figure lists them."""
+FAMILY = "family"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +124,18 @@ class Grid:
     base: Spec
     families: tuple[Family, ...]
     leave_out: tuple[LeaveOut, ...]
+    joint_test: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def tested(self) -> Iterator[Cell]:
+        """Yield the cells that the joint test of the curve asks for, in order."""
+        for cell in self.cells():
+            about = {FAMILY: cell.family} | dict(cell.options)
+            if cell.spec is not None and all(about.get(name) in names for name, names in self.joint_test):
+                yield cell
 
     @property
     def digest(self) -> str:
-        """Sixteen digits over everything that decides the cells and their names."""
+        """Sixteen digits over everything that decides the cells and their names; which of them are tested is no part."""
         return digest_of(
             [
                 self.base.digest,
@@ -214,7 +227,7 @@ def parse_grid(text: str, where: str = "the spec", folder: str | Path = "") -> G
     raw = tomllib.loads(text).get("grid")
     if not isinstance(raw, Mapping):
         raise SpecError("no [grid]", "a table [grid] with options, families and leave_out", where)
-    _only(raw, ("options", "families", "leave_out"), "grid", where)
+    _only(raw, ("options", "families", "leave_out", "joint_test"), "grid", where)
     shared = {
         choice: _options(options, f"grid.options.{choice}", where)
         for choice, options in _table(raw.get("options", {}), "grid.options", where).items()
@@ -229,7 +242,13 @@ def parse_grid(text: str, where: str = "the spec", folder: str | Path = "") -> G
     rules = raw.get("leave_out", [])
     if not isinstance(rules, list):
         raise SpecError("grid.leave_out is no list", "one [[grid.leave_out]] a rule", where)
-    return Grid(base.base(), families, tuple(_rule(one, families, where) for one in rules))
+    tested = raw.get("joint_test")
+    return Grid(
+        base.base(),
+        families,
+        tuple(_rule(one, families, where) for one in rules),
+        () if tested is None else _named_options(tested, families, "grid.joint_test", where),
+    )
 
 
 def _family(name: str, values: Any, shared: Mapping[str, Any], where: str) -> Family:
@@ -273,21 +292,30 @@ def _rule(values: Any, families: Sequence[Family], where: str) -> LeaveOut:
             f"grid.leave_out: no family '{family}'", ", ".join(one.name for one in families), where
         )
     reach = [one for one in families if not family or one.name == family]
-    when = []
-    for choice, names in _table(values.get("when", {}), "grid.leave_out.when", where).items():
-        known = {name for one in reach if choice in one.options for name in one.options[choice]}
+    when = _named_options(values.get("when", {}), reach, "grid.leave_out", where)
+    if not when:
+        raise SpecError("a [[grid.leave_out]] without when", "the options it leaves out", where)
+    return LeaveOut(family, when, reason)
+
+
+def _named_options(
+    values: Any, families: Sequence[Family], place: str, where: str
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    found = []
+    for choice, names in _table(values, place, where).items():
+        known = {name for one in families if choice in one.options for name in one.options[choice]}
+        if choice == FAMILY:
+            known = {one.name for one in families}
         wanted = names if isinstance(names, list) else [names]
         for name in wanted:
             if name not in known:
                 raise SpecError(
-                    f"grid.leave_out: {choice} has no option '{name}'{nearest(str(name), known)}",
+                    f"{place}: {choice} has no option '{name}'{nearest(str(name), known)}",
                     ", ".join(sorted(known)) or "a choice of the family",
                     where,
                 )
-        when.append((choice, tuple(wanted)))
-    if not when:
-        raise SpecError("a [[grid.leave_out]] without when", "the options it leaves out", where)
-    return LeaveOut(family, tuple(when), reason)
+        found.append((choice, tuple(wanted)))
+    return tuple(found)
 
 
 def _options(values: Any, place: str, where: str) -> dict[str, dict[str, Any]]:

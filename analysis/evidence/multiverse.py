@@ -24,11 +24,10 @@ from analysis.base.errors import SpecError, StudyError
 from analysis.base.paths import replacing
 from analysis.base.provenance import digest_of
 from analysis.base.records import Panel
-from analysis.design.grid import CHOICES, Cell, Grid
+from analysis.design.grid import CHOICES, FAMILY, Cell, Grid
 from analysis.evidence.results import COLUMNS, results_frame
 from analysis.evidence.runs import Workshop, run_batch, sample_key
 
-FAMILY = "family"
 CHOICE_COLUMNS = tuple(f"choice_{choice}" for choice in CHOICES)
 GRID_COLUMNS = (FAMILY, *CHOICE_COLUMNS, *COLUMNS)
 """Columns of the table of results: the family, the option of each choice ("" where a family has none), the record."""
@@ -124,6 +123,20 @@ def plan(grid: Grid) -> Plan:
         columns=["family", "reason", "cells"],
     )
     return Plan(families, left_out, total, sum(samples.values()))
+
+
+def plan_frame(found: Plan) -> pd.DataFrame:
+    """Return a plan as one table: a row a family (``kind`` family), then a row a rule that leaves cells out.
+
+    Returns:
+        kind (family | left_out), family, label (of the family, or the reason), cells, share (of all specifications, missing
+        for cells left out), samples (missing likewise).
+    """
+    kept = found.families.assign(kind="family")
+    out = found.left_out.rename(columns={"reason": "label"}).assign(kind="left_out")
+    columns = ["kind", "family", "label", "cells", "share", "samples"]
+    both = pd.concat([kept[columns], out.reindex(columns=columns)], ignore_index=True)
+    return both.astype({"cells": int, "share": float, "samples": "Int64"})
 
 
 def parcels(grid: Grid, size: int = CELLS_A_PARCEL) -> Iterator[Parcel]:

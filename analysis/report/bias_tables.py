@@ -24,16 +24,7 @@ OMITTED = Frame("omitted", dict.fromkeys(of.COLUMNS, "see `analysis.evidence.che
 NEEDED = Frame("bias_needed", dict.fromkeys(of.NEEDED, "see `analysis.evidence.checks.omitted.bias_needed`"))
 
 # Line of the spec of headline estimates -> words; "" is the spec's own values.
-VARIANTS: Mapping[str, str] = {
-    "": "Across states",
-    "without-california": "Without California",
-    "within-states": "Within states",
-    "counties-alike": "Every county alike",
-    "two-way": "Two-way, across states",
-    "two-way-within-states": "Two-way, within states",
-    "border": "County borders",
-    "matched-2015": "Matched, 2015",
-}
+VARIANTS = words.HEADLINE_DESIGNS
 HELD: Mapping[str, str] = {
     of.BARE: "nothing more",
     of.COVARIATES: "covariates",

@@ -33,14 +33,7 @@ CALIFORNIA = Frame("california", dict.fromkeys(state.COLUMNS, "see `california`"
 
 # Variation of the spec -> the design in words.
 DESIGNS: Mapping[str, str] = {
-    "group-time": "Across states",
-    "without-california": "Across states, without California",
-    "counties-alike": "Across states, counties alike",
-    "two-way": "Two-way, across states",
-    "within-states": "Within states",
-    "two-way-within-states": "Two-way, within states",
-    "border": "Along borders",
-    "matched-2015": "Matched levels",
+    variant or "group-time": name for variant, name in words.HEADLINE_DESIGNS.items()
 }
 SAMPLES: Mapping[str, str] = {
     of.COVERED: "agencies of 90 % of residents report",

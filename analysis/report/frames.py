@@ -265,6 +265,18 @@ MATCH_SIZE = Frame(
     },
 )
 
+GRID_PLAN = Frame(
+    "grid_plan",
+    {
+        "kind": "family, or left_out",
+        "family": "family of specifications",
+        "label": "of the family; for cells left out, the rule",
+        "cells": "specifications, or cells left out",
+        "share": "of all specifications; missing for cells left out",
+        "samples": "designs the family rests on; missing likewise",
+    },
+)
+
 CONTRACTS = {
     frame.name: frame
     for frame in (
@@ -281,6 +293,7 @@ CONTRACTS = {
         MATCH_BALANCE,
         HIDDEN_BIAS,
         MATCH_SIZE,
+        GRID_PLAN,
     )
 }
 

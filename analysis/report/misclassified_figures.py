@@ -44,16 +44,7 @@ BOUNDS_FRAME, BREAKDOWNS_FRAME, RANDOM_FRAME, ON_PURPOSE_FRAME, DISAGREEMENT_FRA
         ("definition_disagreement", DISAGREEMENT),
     )
 )  # fmt: skip
-DESIGNS: Mapping[str, str] = {
-    "": "Across states",
-    "without-california": "Without California",
-    "within-states": "Within states",
-    "counties-alike": "Counties alike",
-    "two-way": "Two-way",
-    "two-way-within-states": "Two-way, within states",
-    "border": "Along borders",
-    "matched-2015": "Matched, 2015",
-}
+DESIGNS = words.HEADLINE_DESIGNS
 RELABELLINGS: Mapping[str, str] = {
     "as_listed": "As listed",
     "listed_not_observed": "Listed, not observed: taken off",

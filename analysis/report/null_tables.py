@@ -25,16 +25,10 @@ EQUIVALENCE = Frame("equivalence", of.EQUIVALENCE)
 SIGNS = Frame("sign_errors", of.SIGNS)
 
 # Named variation of the headline spec -> the design in words; "" is the spec's own values.
-DESIGNS: Mapping[str, str] = {
-    "": "Across states",
-    "without-california": "Without California",
-    "counties-alike": "Counties alike",
-    "two-way": "Two-way",
-    "within-states": "Within states",
-    "two-way-within-states": "Two-way, within states",
-    "border": "Along borders",
-    "matched-2015": "Matched, 2015",
-}
+# Designs across states stand together, then those within.
+ORDER = ("", "without-california", "counties-alike", "two-way", "within-states", "two-way-within-states", "border",
+         "matched-2015")  # fmt: skip
+DESIGNS: Mapping[str, str] = {variant: words.HEADLINE_DESIGNS[variant] for variant in ORDER}
 # Outcomes of figures, and of tables as the paper prints them; their other twins hold every one.
 MAIN = ("violent_ex_rape", "property")
 SHOWN = "*"

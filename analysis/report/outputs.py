@@ -34,8 +34,14 @@ from analysis.base.records import Panel
 from analysis.design.design import FEWEST_TREATED
 from analysis.design.treatment import DEFINITIONS, definition_of, make_treatment
 from analysis.estimation.estimate import Estimate
+from analysis.evidence import curve
 from analysis.evidence import matches as of
+from analysis.evidence.bearing import FRAMES as BEARING_FRAMES
 from analysis.report import (
+    bias_figures,
+    bias_tables,
+    coverage_figures,
+    curve_figures,
     design_figures,
     design_tables,
     figures,
@@ -43,6 +49,10 @@ from analysis.report import (
     match_figures,
     match_tables,
     method_figures,
+    misclassified_figures,
+    null_figures,
+    null_tables,
+    reporting_figures,
     tables,
     words,
 )
@@ -66,6 +76,7 @@ TREND_COVERAGE = 0.9
 EVENT_MEASURES = ("violent_ex_rape", "property")
 # Specs by name, and the specs whose attrition is printed: the first specification of each.
 MAIN, MATCHED, FIRST_STAGE = "main", "cross_section_2015", "first_stage"
+HEADLINES, GRID = "headline", "multiverse"
 
 
 # --------------------------------------------------------------------------------------------------------
@@ -96,6 +107,11 @@ INGREDIENTS = (
     "left_out",
     "trend_checks",
     "regression_weights",
+    "reporting_inputs",
+    *BEARING_FRAMES,
+    "multiverse",
+    "joint_test",
+    "grid_plan",
 )
 
 
@@ -116,6 +132,8 @@ class Context:
         geometry: county shapes (GeoDataFrame).
         matched_sample: scores and matches county by county, for drawing alone; its digest must be handed in.
         designs, families, capability, left_out, trend_checks, regression_weights: frames under the contracts of `analysis.report.design_tables`.
+        more: ingredients beside those above, by name: the grid's results, plan and joint test, inputs on reporting, and
+            the frames of `analysis.evidence.bearing`.
         digests: ingredient to digest where it is known without loading the ingredient; the rest is computed.
     """
 
@@ -147,6 +165,7 @@ class Context:
     left_out: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
     trend_checks: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
     regression_weights: pd.DataFrame | Callable[[], pd.DataFrame] | None = None
+    more: Mapping[str, pd.DataFrame | Callable[[], pd.DataFrame]] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     _loaded: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -161,7 +180,10 @@ class Context:
 
     def has(self, name: str) -> bool:
         """Return whether an ingredient was handed in."""
-        return getattr(self, name) is not None
+        return self._handed_in(name) is not None
+
+    def _handed_in(self, name: str) -> Any:
+        return self.more[name] if name in self.more else getattr(self, name, None)
 
     def get(self, name: str) -> Any:
         """Return an ingredient, loaded once and held to its contract; an absent one raises `StudyError`."""
@@ -170,7 +192,7 @@ class Context:
                 f"no ingredient '{name}'{nearest(name, INGREDIENTS)}", f"one of {', '.join(INGREDIENTS)}"
             )
         if name not in self._loaded:
-            value = getattr(self, name)
+            value = self._handed_in(name)
             if value is None:
                 raise StudyError(
                     f"'{name}' was not handed in",
@@ -1064,3 +1086,300 @@ def _trend_checks(context: Context) -> Table:
 )
 def _regression_weights(context: Context) -> Table:
     return design_tables.weights_table(context.get("regression_weights"))
+
+
+# --------------------------------------------------------------------------------------------------------
+# What the numbers can bear: every specification at once
+# --------------------------------------------------------------------------------------------------------
+
+_CURVE_NOTE = (
+    "Every specification of one outcome in the order of its effect, in per cent of the mean; colour says what its interval says, "
+    "grey is its interval, cut at the scale. Below: the darker, the larger the share of specifications at that place with that "
+    "reading or option; right, the option's median. A distribution over choices, not over chances."
+)
+_PARTIAL_NOTE = (
+    "What an option adds to the effect against another, everything else equal: mean over pairs of specifications that differ in "
+    "that choice alone, bar from the 10th to the 90th percentile of the pairs; marks are families. All outcomes."
+)
+
+
+@output("figure-16", title="Every specification: reported property crime", uses=[GRID], needs=("multiverse",))
+def _curve_property(context: Context) -> Drawing:
+    rows = curve.curve(context.get("multiverse"), "property")
+    return Drawing(curve_figures.curve_plot(rows, context.labels(), note=_CURVE_NOTE), rows)
+
+
+@output(
+    "figure-17",
+    title="Every specification: reported violent crime excluding rape",
+    uses=[GRID],
+    needs=("multiverse",),
+)
+def _curve_violent(context: Context) -> Drawing:
+    rows = curve.curve(context.get("multiverse"), "violent_ex_rape")
+    return Drawing(curve_figures.curve_plot(rows, context.labels(), note=_CURVE_NOTE), rows)
+
+
+@output("figure-18", title="What each option adds", uses=[GRID], needs=("multiverse",))
+def _partial(context: Context) -> Drawing:
+    rows = curve_figures.partial_rows(curve.partial_dependence(context.get("multiverse")))
+    return Drawing(curve_figures.partial_plot(rows, note=_PARTIAL_NOTE), rows)
+
+
+@output("table-35", title="The grid of specifications", uses=[GRID], needs=("grid_plan",))
+def _grid_plan(context: Context) -> Table:
+    return tables.grid_table(context.get("grid_plan"))
+
+
+@output("table-36", title="What specifications find, by family", uses=[GRID], needs=("multiverse",))
+def _shares(context: Context) -> Table:
+    return curve_figures.shares_table(curve.shares(context.get("multiverse")), context.labels())
+
+
+@output("table-37", title="Which choice moves the answer", uses=[GRID], needs=("multiverse",))
+def _importance(context: Context) -> Table:
+    return curve_figures.importance_table(curve.importance(context.get("multiverse")), context.labels())
+
+
+@output("table-38", title="Is the curve what no effect would give", uses=[GRID], needs=("joint_test",))
+def _joint(context: Context) -> Table:
+    return curve_figures.joint_table(context.get("joint_test"), context.labels())
+
+
+@output("table-52", title="Where published numbers fall", uses=[GRID], needs=("multiverse",))
+def _places(context: Context) -> Table:
+    return curve_figures.places_table(curve.published_places(context.get("multiverse")), context.labels())
+
+
+# --------------------------------------------------------------------------------------------------------
+# What the numbers can bear: nulls
+# --------------------------------------------------------------------------------------------------------
+
+_POWER_NOTE = (
+    "Chance that the test at 5 % rejects no effect, by the true effect. Lines: by formula (non-central t with the stated error "
+    "and degrees of freedom); dots: by refitting on the panel's own residuals, whole states at a time. Where they part, the "
+    "formula is off; dots of the match keep its imbalance."
+)
+_SIGNS_NOTE = (
+    "What a significant estimate is worth if the truth is small (Gelman and Carlin 2014): how many times too large it would be "
+    "on average, and how often of the wrong sign, errors taken as stated. An understated error flatters every line."
+)
+
+
+@output("figure-19", title="What each design could have found", uses=[HEADLINES], needs=("power_curves",))
+def _power(context: Context) -> Drawing:
+    rows = null_figures.power_rows(context.get("power_curves"))
+    return Drawing(null_figures.power_plot(rows, context.labels(), note=_POWER_NOTE), rows)
+
+
+@output("figure-20", title="Significant estimates of small effects", uses=[HEADLINES], needs=("sign_errors",))
+def _signs(context: Context) -> Drawing:
+    rows = null_figures.sign_rows(context.get("sign_errors"))
+    return Drawing(null_figures.sign_plot(rows, context.labels(), note=_SIGNS_NOTE), rows)
+
+
+@output(
+    "table-39",
+    title="What the data exclude, and what they could have found",
+    uses=[HEADLINES],
+    needs=("nulls",),
+)
+def _exclusions(context: Context) -> Table:
+    return null_tables.exclusions_table(context.get("nulls"), context.labels())
+
+
+@output(
+    "table-40",
+    title="Equivalence against every stated bound",
+    uses=[HEADLINES],
+    needs=("equivalence_tests",),
+)
+def _equivalence(context: Context) -> Table:
+    return null_tables.equivalence_table(context.get("equivalence_tests"), context.labels())
+
+
+# --------------------------------------------------------------------------------------------------------
+# What the numbers can bear: hidden bias
+# --------------------------------------------------------------------------------------------------------
+
+_CONTOUR_NOTE = (
+    "What the estimate becomes if a variable of stated strength was left out: the share it explains of what is left of "
+    "treatment (across) and of the outcome (up), on scales of roots. Heavy line: an estimate of zero; dashed: beyond it the "
+    "interval by state holds zero. Dots: once as strong as each covariate by year; hollow: what the census divisions, not held "
+    "constant here, explain. The lines assume the worst direction."
+)
+_BREAK_EVEN_NOTE = (
+    "Change in a group's reporting that would alone be the estimate, with 95 % intervals, if what its residents suffer did not "
+    "move and their risks and reporting rates equalled those of others. Grey and hollow: cannot be, since nobody reports more "
+    "than everything. Faint: not informative. Lines: what surveys state and find, in both directions."
+)
+_YARDSTICK_NOTE = (
+    "Offences ordered by the national share reported to the police (in brackets), 95 % intervals by state. Bars: the most that "
+    "full reporting by one group of residents could add. Orange: the yardsticks, reported nearly whoever the victim is."
+)
+
+
+@output(
+    "figure-21", title="How strong an omitted variable would have to be", uses=[HEADLINES], needs=("omitted",)
+)
+def _contours(context: Context) -> Drawing:
+    rows = bias_tables.contour_rows(context.get("omitted"))
+    return Drawing(bias_figures.contour_plot(rows, context.labels(), note=_CONTOUR_NOTE), rows)
+
+
+@output(
+    "table-41", title="How strong an omitted variable would have to be", uses=[HEADLINES], needs=("omitted",)
+)
+def _omitted(context: Context) -> Table:
+    return bias_tables.omitted_table(context.get("omitted"), context.labels())
+
+
+@output(
+    "table-42", title="How strong a hidden bias would have to be", uses=[HEADLINES], needs=("bias_needed",)
+)
+def _needed(context: Context) -> Table:
+    return bias_tables.needed_table(context.get("bias_needed"), context.labels())
+
+
+_LABELS_NOTE = (
+    "Smallest and largest estimate if at most this share of listed residents (of listed counties, where counties count alike) "
+    "was in truth not treated, of unlisted ones was, or both; within states, in every state. No sampling error. Dotted: errors "
+    "unrelated to outcomes, as far as labels within those shares can give them. Cross: the share of the list that can bring the "
+    "estimate to zero. Covariates are left out."
+)
+_RELABELLED_NOTE = (
+    "500 sets of labels at each documented rate of error: thick half of them, thin 95 %, dot the median; black line: the "
+    "estimate as listed, covariates left out."
+)
+
+
+@output(
+    "figure-22",
+    title="What wrong labels could do",
+    uses=[HEADLINES],
+    needs=("misclassification_bounds", "breakdown_shares"),
+)
+def _label_bounds(context: Context) -> Drawing:
+    rows = misclassified_figures.bounds_rows(
+        context.get("misclassification_bounds"), context.get("breakdown_shares")
+    )
+    return Drawing(misclassified_figures.bounds_plot(rows, context.labels(), note=_LABELS_NOTE), rows)
+
+
+@output(
+    "figure-23",
+    title="Estimates with labels changed at random",
+    uses=[HEADLINES],
+    needs=("relabelled_at_random",),
+)
+def _relabelled(context: Context) -> Drawing:
+    rows = misclassified_figures.relabelled_rows(context.get("relabelled_at_random"))
+    return Drawing(misclassified_figures.relabelled_plot(rows, context.labels(), note=_RELABELLED_NOTE), rows)
+
+
+@output("table-43", title="How definitions disagree", uses=[HEADLINES], needs=("definition_disagreement",))
+def _disagreement(context: Context) -> Table:
+    return misclassified_figures.disagreement_table(context.get("definition_disagreement"))
+
+
+@output(
+    "table-44",
+    title="Labels changed where the records disagree",
+    uses=[HEADLINES],
+    needs=("relabelled_on_purpose",),
+)
+def _on_purpose(context: Context) -> Table:
+    return misclassified_figures.relabelling_table(context.get("relabelled_on_purpose"), context.labels())
+
+
+@output(
+    "figure-24",
+    title="How far reporting would have to move",
+    uses=[HEADLINES],
+    needs=("reporting_break_even",),
+)
+def _break_even(context: Context) -> Drawing:
+    rows = reporting_figures.break_even_rows(context.get("reporting_break_even"))
+    return Drawing(
+        reporting_figures.break_even_plot(rows, labels=context.labels(), note=_BREAK_EVEN_NOTE), rows
+    )
+
+
+@output(
+    "figure-25",
+    title="Offences by how completely they are reported",
+    uses=[HEADLINES],
+    needs=("reporting_yardsticks",),
+)
+def _yardsticks(context: Context) -> Drawing:
+    rows = reporting_figures.yardstick_rows(context.get("reporting_yardsticks"))
+    return Drawing(reporting_figures.yardstick_plot(rows, context.labels(), note=_YARDSTICK_NOTE), rows)
+
+
+@output(
+    "table-45",
+    title="How far reporting would have to move",
+    uses=[HEADLINES],
+    needs=("reporting_break_even",),
+)
+def _break_even_table(context: Context) -> Table:
+    return reporting_figures.break_even_table(context.get("reporting_break_even"), context.labels())
+
+
+@output(
+    "table-46",
+    title="What is left if reporting moved as surveys say",
+    uses=[HEADLINES],
+    needs=("reporting_implied",),
+)
+def _implied(context: Context) -> Table:
+    return reporting_figures.implied_table(context.get("reporting_implied"), context.labels())
+
+
+@output(
+    "table-47",
+    title="Offences beside those that are nearly always reported",
+    uses=[HEADLINES],
+    needs=("reporting_yardsticks",),
+)
+def _yardstick_table(context: Context) -> Table:
+    return reporting_figures.yardstick_table(context.get("reporting_yardsticks"), context.labels())
+
+
+@output("table-48", title="What is known elsewhere of who reports crime", needs=("reporting_inputs",))
+def _reporting_inputs(context: Context) -> Table:
+    return reporting_figures.inputs_table(None, context.labels())
+
+
+@output("figure-26", title="What unreported residents could do", uses=[HEADLINES], needs=("coverage_bounds",))
+def _coverage_bounds(context: Context) -> Drawing:
+    rows = coverage_figures.bounds_rows(context.get("coverage_bounds"))
+    return Drawing(coverage_figures.bounds_plot(rows, context.labels()), rows)
+
+
+@output(
+    "table-49",
+    title="What unreported residents could do to each estimate",
+    uses=[HEADLINES],
+    needs=("coverage_bounds", "coverage_breaks"),
+)
+def _coverage_bounds_table(context: Context) -> Table:
+    return coverage_figures.bounds_table(
+        context.get("coverage_bounds"), context.get("coverage_breaks"), context.labels()
+    )
+
+
+@output("table-50", title="Who is not reported", uses=[HEADLINES], needs=("unreported",))
+def _unreported(context: Context) -> Table:
+    return coverage_figures.counts_table(context.get("unreported"), context.labels())
+
+
+@output("figure-27", title="With California and without it", uses=[HEADLINES], needs=("california",))
+def _california(context: Context) -> Drawing:
+    rows = coverage_figures.california_rows(context.get("california"))
+    return Drawing(coverage_figures.california_plot(rows, context.labels()), rows)
+
+
+@output("table-51", title="With California and without it", uses=[HEADLINES], needs=("california",))
+def _california_table(context: Context) -> Table:
+    return coverage_figures.california_table(context.get("california"), context.labels())

@@ -40,14 +40,7 @@ BESIDES = Frame("reporting_yardsticks", dict.fromkeys(BESIDE, _MODULE))
 
 # Variation of the spec -> the design in words; one's own variation keeps its name.
 DESIGNS: Mapping[str, str] = {
-    "": "across states",
-    "without-california": "across states, without California",
-    "within-states": "within states",
-    "counties-alike": "across states, counties alike",
-    "two-way": "two-way",
-    "two-way-within-states": "two-way, within states",
-    "border": "along borders",
-    "matched-2015": "matched, 2015",
+    variant: name[0].lower() + name[1:] for variant, name in words.HEADLINE_DESIGNS.items()
 }
 GROUP_WORDS: Mapping[str, str] = {
     "foreign_born": "foreign-born residents",

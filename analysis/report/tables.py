@@ -21,6 +21,7 @@ from analysis.report.frames import (
     ATTRITION,
     BALANCE,
     FIRST_STAGE,
+    GRID_PLAN,
     HEADLINE,
     REPORTING,
     STATUS,
@@ -393,6 +394,34 @@ def totals_table(totals: pd.DataFrame) -> Table:
         [
             "The panel holds city and county agencies printed with twelve complete months; state, tribal, "
             "university and other agencies, and agencies that did not report, are in the FBI's totals alone."
+        ],
+    )
+
+
+def grid_table(plan: pd.DataFrame) -> Table:
+    """Return the grid of specifications: its families, and the cells left out with the rule for each.
+
+    Args:
+        plan: from `analysis.evidence.multiverse.plan_frame`.
+    """
+    f = require(plan, GRID_PLAN)
+    kept = f["kind"].eq("family")
+    words_of = dict(zip(f.loc[kept, "family"], f.loc[kept, "label"], strict=True))
+    return build(
+        "The grid: specifications by family, and cells left out by rule",
+        f,
+        [
+            ("", "l", 0.7, ["Specifications" if one else "Left out" for one in kept]),
+            ("Family", "l", 1.2, [words_of.get(name, name) for name in f["family"]]),
+            ("Rule", "l", 4.0, ["" if one else label for one, label in zip(kept, f["label"], strict=True)]),
+            ("Cells", "r", 0.6, [words.count(n) for n in f["cells"]]),
+            ("Share", "r", 0.5, [words.percent(share) for share in f["share"]]),
+            ("Samples", "r", 0.6, [words.count(n) for n in f["samples"]]),
+        ],
+        [
+            "A cell is one point estimate; its inference adds columns, no cells. Grid and families were committed before "
+            "the run; matching and staggered adoption hold a fifth of the cells at least. Cells are left out by rules "
+            "stated in the file of the grid, or by the protocol's own."
         ],
     )
 

@@ -40,6 +40,18 @@ CLAIMS: Mapping[str, str] = {
     "more": "2018 claim: more reported crime after adoption (counties along borders)",
 }
 
+HEADLINE_DESIGNS: Mapping[str, str] = {
+    "": "Across states",
+    "without-california": "Without California",
+    "within-states": "Within states",
+    "counties-alike": "Counties alike",
+    "two-way": "Two-way",
+    "two-way-within-states": "Two-way, within states",
+    "border": "Along borders",
+    "matched-2015": "Matched, 2015",
+}
+"""Variation of the spec of headline estimates -> its design in words; "" is the spec's own values."""
+
 ESTIMATORS: Mapping[str, str] = {
     "matched_difference": "matched difference",
     "optimal_match": "optimal pairs",
