@@ -33,6 +33,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as with_fields
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,39 @@ class Grid:
         if before != name:
             return Cell(family.name, options, None, f"says what {before} says")
         return Cell(family.name, options, spec)
+
+    def only(self, families: Sequence[str] = (), **options: Sequence[str]) -> Grid:
+        """Return the part of the grid with some families, and of some choices only the named options.
+
+        Args:
+            families: names; all by default.
+            options: choice to the options kept; a family without the choice is kept whole.
+
+        Raises:
+            SpecError: a family or an option that is not there.
+
+        Example:
+            >>> small = load_grid("multiverse").only(["two_way"], outcome=["property"], scale=["rate"])
+            >>> {cell.options["outcome"] for cell in small.cells()}
+            {'property'}
+        """
+        kept = [family for family in self.families if not families or family.name in families]
+        known = [family.name for family in self.families]
+        for name in families:
+            if name not in known:
+                raise SpecError(
+                    f"no family '{name}'{nearest(name, known)}", ", ".join(known), self.base.where
+                )
+        _named_options({c: list(names) for c, names in options.items()}, kept, "only", self.base.where)
+        cut = []
+        for family in kept:
+            own = {
+                choice: {n: v for n, v in held.items() if choice not in options or n in options[choice]}
+                for choice, held in family.options.items()
+            }
+            if all(own.values()):
+                cut.append(with_fields(family, options=own))
+        return with_fields(self, families=tuple(cut))
 
     def cell(self, name: str) -> Cell:
         """Return the cell of a name.

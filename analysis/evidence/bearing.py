@@ -150,7 +150,9 @@ def bearing_frames(
     asked = set(names)
     unknown = sorted(asked - set(FRAMES))
     if unknown:
-        raise StudyError(f"no frame '{unknown[0]}'{nearest(unknown[0], FRAMES)}", f"one of {', '.join(FRAMES)}")
+        raise StudyError(
+            f"no frame '{unknown[0]}'{nearest(unknown[0], FRAMES)}", f"one of {', '.join(FRAMES)}"
+        )
     wanted = [name for name, group in GROUPS.items() if asked & set(group.frames)]
     made: Frames = {}
     if jobs <= 1 or len(wanted) < 2:

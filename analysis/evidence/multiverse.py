@@ -300,6 +300,23 @@ def run_grid(
     return run
 
 
+def fit_grid(panel: Panel, grid: Grid) -> pd.DataFrame:
+    """Return a small grid's results in memory, one row a specification: ``GRID_COLUMNS``; nothing is kept.
+
+    Args:
+        panel: see `analysis.base.records.Panel`.
+        grid: see `analysis.design.grid.load_grid`, or part of one, ``grid.only(...)``.
+
+    Example:
+        ``fit_grid(panel, load_grid("multiverse").only(["two_way"], outcome=["property"]))``
+    """
+    shop = Workshop(panel)
+    parts = [run_parcel(shop, parcel) for parcel in parcels(grid)]
+    if not parts:
+        raise StudyError("the grid has no cells", "at least one that no rule leaves out", grid.base.where)
+    return pd.concat(parts, ignore_index=True)
+
+
 def assemble(grid: Grid, store: Path, path: Path, *, key: str, size: int = CELLS_A_PARCEL) -> int:
     """Write the one table of results from the store, in the order of the grid; return its rows.
 

@@ -143,3 +143,29 @@ def test_what_a_grid_cannot_hold_is_an_error_that_names_it(old, new, words):
 def test_a_file_without_a_grid_says_so():
     with pytest.raises(SpecError, match="no \\[grid\\]"):
         parse_grid(TEXT[: TEXT.index("# --- choices")])
+
+
+def test_a_part_of_the_grid_holds_the_cells_of_the_whole_that_were_asked_for(grid, cells):
+    part = grid.only(["two_way", "matching"], outcome=["property"], window=["2010-2017", "2015"])
+    wanted = [
+        cell
+        for cell in cells
+        if cell.family in ("two_way", "matching")
+        and cell.options["outcome"] == "property"
+        and cell.options["window"] in ("2010-2017", "2015")
+    ]
+    assert list(part.cells()) == wanted
+    assert [family.name for family in grid.only(window=["2015"]).families] == ["matching"]
+    with pytest.raises(SpecError, match="no family 'matchin'"):
+        grid.only(["matchin"])
+    with pytest.raises(SpecError, match="outcome has no option 'propert'"):
+        grid.only(outcome=["propert"])
+
+
+def test_the_joint_test_asks_for_cells_of_the_grid(grid, cells):
+    tested = list(grid.tested())
+    assert tested and all(cell in cells for cell in tested[::97])
+    assert {cell.options["outcome"] for cell in tested} == {"violent excluding rape", "property"}
+    assert {cell.family for cell in tested} == {"staggered", "two_way"}
+    with pytest.raises(SpecError, match="joint_test: definition has no option 'full'"):
+        parse_grid(TEXT.replace('definition = ["full decline", "any limit"]', 'definition = ["full"]'))
