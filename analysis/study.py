@@ -461,9 +461,7 @@ class Study:
             }
             with replacing(stamp) as temporary:
                 temporary.write_text(canonical_json(facts), encoding="utf-8")
-        kinds = json.loads(stamp.read_text(encoding="utf-8"))["columns"]
-        frame = pd.read_csv(file, low_memory=False)
-        return frame.assign(**{column: _as_kind(frame[column], kind) for column, kind in kinds.items()})
+        return read_kept(file)
 
     @cached_property
     def match_size(self) -> pd.DataFrame:
@@ -654,6 +652,17 @@ class LazyEstimates(Mapping[str, "Sequence[Estimate]"]):
     def __len__(self) -> int:
         """Count the study's specs."""
         return len(ALL_SPECS)
+
+
+def read_kept(file: Path) -> pd.DataFrame:
+    """Read a frame of results with the kinds of columns its stamp names.
+
+    Args:
+        file: a csv of ``data/results`` with a stamp beside it.
+    """
+    kinds = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))["columns"]
+    frame = pd.read_csv(file, low_memory=False)
+    return frame.assign(**{column: _as_kind(frame[column], kind) for column, kind in kinds.items()})
 
 
 def _kind(values: pd.Series) -> str:

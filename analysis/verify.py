@@ -186,7 +186,8 @@ def _results(paths: Paths) -> str:
     tables = [paths.results / f"{name}.csv" for name in ("estimates", "designs")]
     if not all(file.exists() for file in tables):
         raise _Skip("no results here: python -m analysis reproduce")
-    stamped = sorted(file.with_suffix(".csv") for file in paths.results.glob("*.json"))
+    kinds = {"multiverse": ".parquet"}
+    stamped = sorted(file.with_suffix(kinds.get(file.stem, ".csv")) for file in paths.results.glob("*.json"))
     for file in stamped:
         facts = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
         if not file.exists() or facts["sha256"] != sha256_of(file):

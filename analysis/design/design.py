@@ -6,7 +6,7 @@ sample came about. Estimators read it; none of them sees the panel, a policy fil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as with_fields
 from typing import Any
@@ -142,14 +142,17 @@ class Design:
                 "keys of [estimator] that ask for the same columns",
                 "make_design(panel, spec.replace(...))",
             )
+        return self._under(spec, _arms(self.table))
+
+    def _under(self, spec: Spec, arms: _Arms) -> Design:
         table = self.table.assign(weight=_weights(self.table, spec), stratum=_strata(self.table, spec))
         return with_fields(
             self,
             table=table,
             spec=spec,
-            baseline=baseline_mean(table, self.kind),
+            baseline=_baseline(table, self.kind, arms),
             stamp=with_fields(self.stamp, spec=spec.digest),
-            notes=tuple(dict.fromkeys([*self.sample_notes, *_derived_notes(table, spec)])),
+            notes=tuple(dict.fromkeys([*self.sample_notes, *_derived_notes(arms, spec)])),
         )
 
     def counts(self) -> pd.DataFrame:
@@ -243,6 +246,7 @@ def make_design(panel: Panel, spec: Spec, shared: Shared | None = None) -> Desig
     lines = [*before_lines, *after_lines]
     kind = spec.design.kind
     table = _design_table(rows, spec)
+    arms = _arms(table)
     measure = load_codebook().measures[spec.outcome.measure]
     return Design(
         table=table,
@@ -252,13 +256,26 @@ def make_design(panel: Panel, spec: Spec, shared: Shared | None = None) -> Desig
         controls=spec.controls.policies,
         unit=unit_of(measure, spec.outcome.scale, spec.outcome.build),
         outcome_label=label_of(measure, spec.outcome.scale),
-        baseline=baseline_mean(table, kind),
+        baseline=_baseline(table, kind, arms),
         attrition=sample.attrition(lines),
         stamp=make_stamp(panel.digest, panel.simulated, spec.digest),
-        notes=tuple(dict.fromkeys([*whole_panel, *notes, *_derived_notes(table, spec)])),
+        notes=tuple(dict.fromkeys([*whole_panel, *notes, *_derived_notes(arms, spec)])),
         geography=panel.geography,
         sample_notes=tuple(dict.fromkeys([*whole_panel, *notes])),
     )
+
+
+def turned(design: Design, specs: Iterable[Spec]) -> Iterator[Design | None]:
+    """Yield a design under other specs of the same sample, as `Design.replace` does; None where the sample differs.
+
+    Args:
+        design: made from a spec whose sections beside ``[estimator]`` and ``[inference]`` are those of the others.
+        specs: without grids.
+    """
+    arms = _arms(design.table)
+    asked = _asked_columns(design.spec)
+    for spec in specs:
+        yield design._under(spec, arms) if _asked_columns(spec) == asked else None
 
 
 def treatment_key(spec: Spec) -> tuple[object, ...]:
@@ -469,12 +486,11 @@ def baseline_mean(table: pd.DataFrame, kind: str) -> float:
         kind: in a panel the county-years of treated counties before adoption are averaged; in a
             cross-section the comparison counties.
     """
-    treated = table["treated"].to_numpy(dtype=bool)
-    if kind == "panel":
-        code = pd.factorize(table["county_fips"])[0]
-        rows = (np.bincount(code, weights=treated) > 0)[code] & ~treated
-    else:
-        rows = ~treated
+    return _baseline(table, kind, _arms(table))
+
+
+def _baseline(table: pd.DataFrame, kind: str, arms: _Arms) -> float:
+    rows = ~arms.treated & arms.adopter[arms.of_county] if kind == "panel" else ~arms.treated
     weight, outcome = (table[name].to_numpy(dtype=float)[rows] for name in ("weight", "outcome"))
     return float(np.average(outcome, weights=weight)) if weight.sum() > 0 else float("nan")
 
@@ -694,7 +710,7 @@ def _onset_notes(rows: pd.DataFrame, spec: Spec) -> list[str]:
 
 
 def _design_table(rows: pd.DataFrame, spec: Spec) -> pd.DataFrame:
-    table = rows.astype({name: "str" for name in _TEXTS if name in BASE_COLUMNS})
+    table = rows.assign(**{name: _as_text(rows[name]) for name in _TEXTS if name in BASE_COLUMNS})
     year = table["year"].to_numpy(dtype=float)
     cohort = table["cohort"].to_numpy(dtype=float, na_value=np.nan)
     before = table["before"].to_numpy(dtype=float, na_value=np.nan)
@@ -705,6 +721,11 @@ def _design_table(rows: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     table["stratum"] = _strata(table, spec)
     columns = [*BASE_COLUMNS, *spec.covariates.names, *spec.controls.policies, *_asked_columns(spec)]
     return table[columns].reset_index(drop=True)
+
+
+def _as_text(held: pd.Series) -> Any:
+    """Return categories as the texts they stand for; none is missing."""
+    return held.cat.categories.array.take(held.cat.codes.to_numpy())
 
 
 def _weights(table: pd.DataFrame, spec: Spec) -> np.ndarray:
@@ -811,8 +832,7 @@ FEW_COMPARISONS = 3
 """Fewer comparison counties than this in a state, and a comparison within it rests on what happened to them."""
 
 
-def _derived_notes(table: pd.DataFrame, spec: Spec) -> list[str]:
-    arms = _arms(table)
+def _derived_notes(arms: _Arms, spec: Spec) -> list[str]:
     found = _counts(arms, spec)
     notes = list(spec.notes)
     treated, others = arms.by_state

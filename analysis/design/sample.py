@@ -53,13 +53,25 @@ def count(table: pd.DataFrame, rule: str, before: int | None = None) -> Line:
         >>> count(rows, "panel as given")
         Line(rule='panel as given', counties=1, county_years=2, treated=1, dropped=0)
     """
+    code, adopts = _codes(table["county_fips"]), table["adopts"].to_numpy(dtype=bool)
     return Line(
         rule,
-        int(table["county_fips"].nunique()),
+        _distinct(code),
         len(table),
-        int(table.loc[table["adopts"], "county_fips"].nunique()),
+        _distinct(code[adopts]),
         0 if before is None else before - len(table),
     )
+
+
+def _codes(texts: pd.Series) -> np.ndarray:
+    """Return whole numbers from 0 that stand for texts, those of a column of categories as they are."""
+    if isinstance(texts.dtype, pd.CategoricalDtype):
+        return texts.cat.codes.to_numpy().astype(np.intp)
+    return pd.factorize(texts)[0]
+
+
+def _distinct(code: np.ndarray) -> int:
+    return int((np.bincount(code) > 0).sum()) if len(code) else 0
 
 
 def keep(table: pd.DataFrame, mask: pd.Series | np.ndarray, rule: str) -> Kept:
@@ -281,7 +293,10 @@ def policed(table: pd.DataFrame) -> Kept:
 
 def present(table: pd.DataFrame, columns: Sequence[str], rule: str) -> Kept:
     """Keep rows in which none of the columns is missing."""
-    return keep(table, table[list(columns)].notna().all(axis=1), rule)
+    there = np.ones(len(table), dtype=bool)
+    for column in columns:
+        there &= table[column].notna().to_numpy()
+    return keep(table, there, rule)
 
 
 def balanced(table: pd.DataFrame, years: Sequence[int], rule: str) -> Kept:
@@ -303,19 +318,21 @@ def balanced(table: pd.DataFrame, years: Sequence[int], rule: str) -> Kept:
     """
     if rule == "none":
         return keep(table, np.ones(len(table), dtype=bool), "balance: none asked")
-    counties = table.drop_duplicates("county_fips").set_index("county_fips")
-    span = np.asarray(sorted(years))[None, :]
+    code, span = _codes(table["county_fips"]), np.asarray(sorted(years))[None, :]
+    counties, first, of_row = np.unique(code, return_index=True, return_inverse=True)
     start, stop, known = (
-        counties[name].to_numpy(dtype=float, na_value=np.nan)[:, None]
+        table[name].to_numpy(dtype=float, na_value=np.nan)[first][:, None]
         for name in ("drop_from", "drop_to", "known_to")
     )
     # Comparisons with a missing bound are False: such a county has no transition, or no end.
     impossible = ((span >= start) & (span <= stop)) | (span > known)
-    owed = pd.Series((~impossible).sum(axis=1), index=counties.index)
-    held = table.groupby("county_fips")["year"].nunique()
-    gaps = table["county_fips"].map(owed - held)
+    owed = (~impossible).sum(axis=1)
+    place, year = np.unique(table["year"].to_numpy(), return_inverse=True)
+    seen = np.zeros((len(counties), len(place)), dtype=bool)
+    seen[of_row, year] = True
+    gaps = (owed - seen.sum(axis=1))[of_row]
     words = {"every_year": "missing in a year", "all_but_two": "missing in more than two years"}[rule]
-    return keep(table, gaps.le(ALLOWED_GAPS[rule]), f"balance: {words}")
+    return keep(table, gaps <= ALLOWED_GAPS[rule], f"balance: {words}")
 
 
 def both_sides(table: pd.DataFrame) -> Kept:
@@ -325,9 +342,10 @@ def both_sides(table: pd.DataFrame) -> Kept:
         table: has ``cohort`` (Int64, missing for counties never treated).
     """
     adopts = table["adopts"].to_numpy(dtype=bool)
-    after = table["year"].ge(table["cohort"]).fillna(False)
-    has_after = after.groupby(table["county_fips"]).transform("any")
-    has_before = (~after).groupby(table["county_fips"]).transform("any")
+    code = _codes(table["county_fips"])
+    # Never treated: the comparison with a missing year is False.
+    after = table["year"].to_numpy() >= table["cohort"].to_numpy(dtype=float, na_value=np.nan)
+    has_after, has_before = (np.bincount(code, weights=rows)[code] > 0 for rows in (after, ~after))
     return keep(table, ~adopts | (has_after & has_before), "treated, with rows on one side of adoption alone")
 
 
@@ -365,13 +383,13 @@ def require_both_arms(kept: Kept, before: pd.DataFrame, comparison: str, where: 
 
 
 def _arm(table: pd.DataFrame, arm: str, comparison: str) -> int:
-    treated = table["adopts"].to_numpy(dtype=bool)
+    code, treated = _codes(table["county_fips"]), table["adopts"].to_numpy(dtype=bool)
     if arm == "treated":
-        return int(table.loc[treated, "county_fips"].nunique())
-    never = int(table.loc[~treated, "county_fips"].nunique())
+        return _distinct(code[treated])
+    never = _distinct(code[~treated])
     if never == 0 and comparison == "not_yet_treated":
-        later = table["cohort"].gt(table["cohort"].min()).fillna(False)
-        return int(table.loc[later, "county_fips"].nunique())
+        later = table["cohort"].gt(table["cohort"].min()).fillna(False).to_numpy(dtype=bool)
+        return _distinct(code[later])
     return never
 
 

@@ -232,7 +232,12 @@ def states_of(counties: Iterable[str]) -> tuple[str, ...]:
         >>> states_of(["06037", "36998", "06001"])
         ('CA', 'NY')
     """
-    prefixes = {str(county)[:2] for county in counties}
+    codes = (
+        counties.to_numpy(dtype=str)
+        if isinstance(counties, pd.Index)
+        else np.array(list(counties), dtype=str)
+    )
+    prefixes = np.unique(codes.astype("U2")).tolist()
     return tuple(sorted(STATE_OF_PREFIX.get(prefix, prefix) for prefix in prefixes))
 
 
@@ -243,8 +248,18 @@ def cluster_labels(counties: pd.Index, by: str) -> NDArray[np.str_]:
         >>> cluster_labels(pd.Index(["06037", "36998"]), "state").tolist()
         ['06', '36']
     """
+    # One estimate is inferred several times in a row, each on the same counties.
+    for held, how, labels in _LABELS:
+        if held is counties and how == by:
+            return labels
     codes = counties.to_numpy(dtype=str)
-    return codes.astype("U2") if by in OF_STATES else codes
+    labels = codes.astype("U2") if by in OF_STATES else codes
+    labels.flags.writeable = False
+    _LABELS[:] = [(counties, by, labels), *_LABELS[:1]]
+    return labels
+
+
+_LABELS: list[tuple[pd.Index, str, NDArray[np.str_]]] = []
 
 
 def cell_rows(
@@ -523,9 +538,9 @@ def tabulate(
     return pd.DataFrame(
         {
             "term": rows["term"].astype("str").array,
-            "cohort": rows["cohort"].astype("Int64").array,
-            "time": rows["time"].astype("Int64").array,
-            "event_time": rows["event_time"].astype("Int64").array,
+            "cohort": _whole(rows["cohort"]),
+            "time": _whole(rows["time"]),
+            "event_time": _whole(rows["event_time"]),
             "estimate": estimate,
             "std_error": error,
             "statistic": statistic,
@@ -538,6 +553,14 @@ def tabulate(
             "n_treated": (treated > 0).sum(axis=0),
         },
         columns=list(COLUMNS),
+    )
+
+
+def _whole(values: pd.Series) -> pd.arrays.IntegerArray:
+    """Return whole numbers, some of them missing."""
+    missing = values.isna().to_numpy()
+    return pd.arrays.IntegerArray(
+        np.where(missing, 0, values.to_numpy(dtype=object)).astype(np.int64), missing
     )
 
 

@@ -536,20 +536,19 @@ def _attrition(sets: MatchedSets) -> list[tuple[str, int, int, int]]:
     changes what is estimated."""
     lines = []
     left = np.ones(len(sets.counties), dtype=bool)
+    out_at = np.flatnonzero(sets.weights == 0)
+    reasons = sets.pruned["reason"].to_numpy(dtype=str)
+    codes, treated = sets.pruned["county_fips"].to_numpy(dtype=str), sets.treated[out_at]
     for reason, rule in (
         ("trimmed", "within the trimmed range of the fitted probability"),
         ("no match", "matched within caliper, bins and exact groups"),
         ("not used as a match", "used as a match"),
     ):
-        out = sets.pruned.loc[sets.pruned["reason"] == reason]
-        if out.empty:
+        here = reasons == reason
+        if not here.any():
             continue
-        left &= ~sets.counties.isin(out["county_fips"])
-        named = (
-            out["county_fips"]
-            if reason == "no match"
-            else out.loc[out["treated"].astype(bool), "county_fips"]
-        )
+        left[out_at[here]] = False
+        named = codes[here if reason == "no match" else here & treated]
         more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
         text = f"{rule}; without {', '.join(named[:MOST_NAMED])}{more}" if len(named) else rule
         lines.append((text, int(left.sum()), int(left.sum()), int((left & sets.treated).sum())))

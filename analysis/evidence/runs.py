@@ -12,12 +12,12 @@ import pandas as pd
 
 from analysis.base.errors import SpecError, StudyError, nearest
 from analysis.base.records import Panel
-from analysis.design.design import Design, Shared, make_design
+from analysis.design.design import Design, Shared, make_design, turned
 from analysis.design.spec import Spec
 from analysis.estimation import aggregate, fit
 from analysis.estimation.estimate import Estimate
 from analysis.evidence.checks.pretrends import pretrends
-from analysis.evidence.first_stage import declined_per_10k, recorded_in
+from analysis.evidence.first_stage import PER, recorded_in
 from analysis.evidence.results import Found, results_frame
 
 Progress = Callable[[int, int, str], None]
@@ -135,12 +135,12 @@ def _run(shop: Workshop, spec: Spec, made: Design) -> Run:
         raise
     post = estimates["post"]
     treated = post.counties[np.nan_to_num(post.treated).sum(axis=1) > 0]
-    adopters = made.table.loc[made.table["treated"], "state"]
+    adopters = made.table["state"].to_numpy(dtype=str)[made.table["treated"].to_numpy(dtype=bool)]
     return Run(
         spec=spec,
         estimates=estimates,
         attrition=fitted.attrition,
-        treated_states=tuple(sorted(adopters.unique())),
+        treated_states=tuple(np.unique(adopters).tolist()),
         declined_per_10k=shop.declined_per_10k(treated),
         failure="",
         pretrend_p=_pretrend_p(estimates.get("event_time")),
@@ -264,8 +264,12 @@ class Workshop:
     def declined_per_10k(self, counties: Collection[str]) -> float:
         """Return declined detainers per 10,000 residents of some counties in 2014."""
         if self._recorded is None:
-            self._recorded = recorded_in(self.panel.table)
-        return declined_per_10k(self._recorded, counties)
+            rows = recorded_in(self.panel.table)
+            self._recorded = rows.set_index("county_fips")[["declined_detainers", "population"]].astype(float)
+        # Those of the counties that have a record, as `declined_per_10k` takes them.
+        at = self._recorded.index.get_indexer(pd.Index(counties))
+        declined, residents = self._recorded.to_numpy()[at[at >= 0]].sum(axis=0)
+        return PER * float(declined) / residents if residents > 0 else float("nan")
 
 
 def run_batch(shop: Workshop, specs: Sequence[Spec]) -> Iterator[Run]:
@@ -277,17 +281,21 @@ def run_batch(shop: Workshop, specs: Sequence[Spec]) -> Iterator[Run]:
         shop: the panel, and work done on it before.
         specs: without grids.
     """
-    design: Design | None = None
-    for spec in specs:
-        if design is not None:
-            design = _turned(design, spec)
+    specs = list(specs)
+    at, first = 0, None
+    while at < len(specs) and first is None:
+        try:
+            first = shop.design(specs[at])
+        except StudyError as error:
+            yield _failed(specs[at], error)
+            at += 1
+    if first is None:
+        return
+    for spec, design in zip(specs[at:], turned(first, specs[at:]), strict=True):
         if design is None:
-            try:
-                design = shop.design(spec)
-            except StudyError as error:
-                yield _failed(spec, error)
-                continue
-        yield _run(shop, spec, design)
+            yield run_spec(shop.panel, spec)
+        else:
+            yield _run(shop, spec, design)
 
 
 def _failed(spec: Spec, error: Exception) -> Run:
@@ -309,19 +317,6 @@ def sample_key(spec: Spec) -> str:
     return json.dumps(
         [spec.folder, *(plain[section] for section in SAMPLE_SECTIONS)], sort_keys=True, default=str
     )
-
-
-def _turned(design: Design, spec: Spec) -> Design | None:
-    """Return the design under another spec of the same sample, or None where it is not the same in the end."""
-    changes = {"name": spec.name, "title": spec.title, "status": spec.status}
-    plain = spec.to_dict()
-    for section in ("estimator", "inference"):
-        changes |= {f"{section}.{key}": value for key, value in plain[section].items()}
-    try:
-        turned = design.replace(changes)
-    except StudyError:
-        return None
-    return turned if turned.spec == spec else None
 
 
 _SHOP: list[Workshop] = []

@@ -542,6 +542,42 @@ def _share(value: Any) -> str:
     return "" if words.is_missing(value) else words.percent(value, 0)
 
 
+def partial_table(found: pd.DataFrame, labels: Labels | None = None) -> Table:
+    """Return what each option adds to the effect with everything else held fixed; families alike.
+
+    Args:
+        found: from `analysis.evidence.curve.partial_dependence`.
+        labels: measure to words.
+    """
+    f = require(found, PARTIAL_FRAME)
+    told = f["family"].eq(ALL) & f["option"].ne(f["reference"]) & f["pairs"].gt(0)
+    rows = f[told].to_dict("records")
+    outcome = ["All outcomes" if r["measure"] == ALL else label_of(str(r["measure"]), labels) for r in rows]
+
+    def once(values: Sequence[str], apart: Sequence[str]) -> list[str]:
+        pairs = list(zip(apart, values, strict=True))
+        return [v if i == 0 or pairs[i] != pairs[i - 1] else "" for i, v in enumerate(values)]
+
+    return build(
+        "What each option adds to the effect, everything else equal",
+        f,
+        [
+            ("Outcome", "l", 1.3, once(outcome, outcome)),
+            ("Choice", "l", 1.1, once([choice_words(str(r["choice"])) for r in rows], outcome)),
+            ("Option", "l", 1.6, [str(r["option"]) for r in rows]),
+            ("instead of", "l", 1.6, [str(r["reference"]) for r in rows]),
+            ("Pairs", "r", 0.5, [words.count(r["pairs"]) for r in rows]),
+            ("Points of the mean", "r", 1.4,
+             [words.estimate_text(r["difference"], r["low"], r["high"], 1) for r in rows]),
+            ("Pairs in which it is higher", "r", 0.8, [words.percent(r["higher"], 0) for r in rows]),
+        ],
+        [
+            "Mean difference of effects over pairs of specifications that differ in that choice alone, in percentage points of "
+            "the mean, and in brackets the 10th and 90th percentile of the pairs. Families weigh alike; the csv holds each of them."
+        ],
+    )  # fmt: skip
+
+
 def joint_table(found: pd.DataFrame, labels: Labels | None = None) -> Table:
     """Return the joint test of the curve, each p-value with the measured size of its test.
 

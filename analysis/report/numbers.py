@@ -21,10 +21,20 @@ import pandas as pd
 from analysis.base.errors import StudyError, TableError, nearest
 from analysis.base.paths import Paths, replacing
 from analysis.base.provenance import canonical_json
+from analysis.evidence import curve
 from analysis.evidence import matches as of
+from analysis.evidence.bearing import FRAMES as BEARING_FRAMES
 from analysis.evidence.claims import load_claims
 from analysis.evidence.headline import FIRST_STAGE, exclusion
-from analysis.report import design_numbers, figures, match_numbers, match_tables, tables, words
+from analysis.report import (
+    bearing_numbers,
+    design_numbers,
+    figures,
+    match_numbers,
+    match_tables,
+    tables,
+    words,
+)
 from analysis.report.outputs import (
     MAIN,
     OUTPUTS,
@@ -210,6 +220,7 @@ def make_numbers(context: Context) -> dict[str, Number]:
     _reporting_numbers(book, context.get("reporting"))
     _match_numbers(book, context)
     _design_numbers(book, context)
+    _bearing_numbers(book, context)
     return book.numbers
 
 
@@ -258,6 +269,19 @@ def _design_numbers(book: _Book, context: Context) -> None:
     )
     for key, (text, output) in said.items():
         book.phrase(f"design.{key}", text, output)
+
+
+def _bearing_numbers(book: _Book, context: Context) -> None:
+    frames = {name: context.get(name) for name in (*BEARING_FRAMES, "joint_test", "grid_plan")}
+    results = context.get("multiverse")
+    frames |= {
+        "shares": curve.shares(results),
+        "importance": curve.importance(results, bearing_numbers.MAIN),
+        "partial_dependence": curve.partial_dependence(results, bearing_numbers.MAIN),
+        "published_places": curve.published_places(results),
+    }
+    for key, (text, output) in bearing_numbers.phrases(frames, context.labels()).items():
+        book.phrase(f"bearing.{key}", text, output)
 
 
 def _panel_numbers(book: _Book, table: pd.DataFrame) -> None:

@@ -77,6 +77,7 @@ EVENT_MEASURES = ("violent_ex_rape", "property")
 # Specs by name, and the specs whose attrition is printed: the first specification of each.
 MAIN, MATCHED, FIRST_STAGE = "main", "cross_section_2015", "first_stage"
 HEADLINES, GRID = "headline", "multiverse"
+GRID_MEASURES = ("violent_ex_rape", "property")
 
 
 # --------------------------------------------------------------------------------------------------------
@@ -1138,7 +1139,14 @@ def _shares(context: Context) -> Table:
 
 @output("table-37", title="Which choice moves the answer", uses=[GRID], needs=("multiverse",))
 def _importance(context: Context) -> Table:
-    return curve_figures.importance_table(curve.importance(context.get("multiverse")), context.labels())
+    found = curve.importance(context.get("multiverse"), GRID_MEASURES)
+    return curve_figures.importance_table(found, context.labels())
+
+
+@output("table-53", title="What each option adds", uses=[GRID], needs=("multiverse",))
+def _partial_table(context: Context) -> Table:
+    found = curve.partial_dependence(context.get("multiverse"), GRID_MEASURES)
+    return curve_figures.partial_table(found, context.labels())
 
 
 @output("table-38", title="Is the curve what no effect would give", uses=[GRID], needs=("joint_test",))

@@ -45,8 +45,8 @@ GRID_PAGE = """
 ## The declared grid
 
 What tests/benchmarks/grids.py measured: every cell of analysis/specs/multiverse.toml on {panel}, in two processes, from
-an empty store to the finished table; and parts of it (one outcome; one outcome and one definition), for memory, of the
-first process and of all together. A minute of two processes is to hold {minute:,} cells.
+an empty store to the finished table; and parts of it (one outcome; one outcome and one definition), for memory: the most
+that the first process, a worker, and all together held. A minute of two processes is to hold {minute:,} cells.
 
 """
 LOOP_PAGE = """
@@ -78,8 +78,8 @@ def measured(name: str) -> tuple[list[float], float]:
     seconds: list[float] = []
     peak = 0.0
     for _ in range(STEPS[name].processes):
-        found, _, together = watched(["tests.benchmarks", "--step", name])
-        seconds, peak = [*seconds, *found], max(peak, together)
+        found, memory = watched(["tests.benchmarks", "--step", name])
+        seconds, peak = [*seconds, *found], max(peak, memory.together)
     return seconds, peak
 
 

@@ -1,18 +1,19 @@
 """The declared grid, measured: its cells a minute beside a plain loop's, its memory and disk, and what more cells would cost.
 
-``python -m tests.benchmarks.grids run outcome`` runs the part of the grid with one option of each choice named, in two
-processes, into a folder that is thrown away; ``python -m tests.benchmarks.grids families`` times each family in one.
-Both print JSON.
+``python -m tests.benchmarks.grids run 0`` runs a part of the grid in two processes, into a folder that is thrown away;
+``python -m tests.benchmarks.grids families`` times each family in one. Both print JSON.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+import tracemalloc
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
@@ -24,16 +25,23 @@ from analysis.design.grid import Grid, load_grid
 from analysis.evidence.multiverse import Engine, Parcel, assemble, parcels, plan, run_grid, run_parcel
 from analysis.evidence.runs import Workshop
 from tests.benchmarks.plain_loop import Timed
-from tests.benchmarks.watch import watched
+from tests.benchmarks.watch import Memory, watched
 
 # Cells in a minute that two processes are to reach, and how many times a plain loop's throughput.
 CELLS_A_MINUTE, TIMES = 5_000, 20.0
 PROCESSES = 2
-# Choices cut to one option: about a sixteenth and a quarter of the grid, and all of it.
-PARTS: tuple[tuple[str, ...], ...] = (("outcome", "definition"), ("outcome",), ())
+# What the grid is cut to: one outcome and one definition, one outcome, and nothing.
+ONE_OUTCOME = ("violent excluding rape",)
+PARTS: tuple[dict[str, Sequence[str]], ...] = (
+    {"outcome": ONE_OUTCOME, "definition": ("full decline",)},
+    {"outcome": ONE_OUTCOME},
+    {},
+)
 # Parcels of each family that are timed, spread over it.
-SPREAD = 4
+SPREAD = 3
 PLANNED = 100_000
+# Cells between two looks at the memory they leave.
+COUNTED = 64
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 
 Line = tuple[str, ...]
@@ -56,27 +64,12 @@ def panel_at_hand() -> Panel:
     return Study(Paths(simulated=not raw_at_hand()), say=lambda words: None).panel
 
 
-def part_of(grid: Grid, single: Sequence[str]) -> Grid:
-    """Return a grid with the first option alone of some choices."""
-    families = tuple(
-        replace(
-            family,
-            options={
-                choice: dict(list(options.items())[:1]) if choice in single else options
-                for choice, options in family.options.items()
-            },
-        )
-        for family in grid.families
-    )
-    return replace(grid, families=families)
-
-
 # --- in a process of its own --------------------------------------------------------------------------------
 
 
-def run_part(single: Sequence[str]) -> dict[str, Any]:
+def run_part(part: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """Run a part of the grid from nothing to its table; return cells, samples, seconds, and bytes on disk."""
-    panel, grid = panel_at_hand(), part_of(declared(), single)
+    panel, grid = panel_at_hand(), declared().only(**part)
     with tempfile.TemporaryDirectory() as folder:
         store, table = Path(folder) / "store", Path(folder) / "table.parquet"
         start = time.perf_counter()
@@ -96,13 +89,12 @@ def run_part(single: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def time_families() -> list[dict[str, Any]]:
+def time_families(grid: Grid) -> list[dict[str, Any]]:
     """Return by family its cells and seconds a cell of one process, over parcels spread evenly through it."""
-    panel, grid = panel_at_hand(), declared()
     held: dict[str, list[Parcel]] = {}
     for parcel in parcels(grid):
         held.setdefault(parcel.cells[0].family, []).append(parcel)
-    shop, found = Workshop(panel), []
+    shop, found = Workshop(panel_at_hand()), []
     for family in grid.families:
         of_family = held[family.name]
         chosen = [of_family[(2 * i + 1) * len(of_family) // (2 * SPREAD)] for i in range(SPREAD)]
@@ -115,16 +107,33 @@ def time_families() -> list[dict[str, Any]]:
     return found
 
 
+def bytes_a_cell(grid: Grid) -> float:
+    """Return what cells of the first family leave in memory while its later ones are made, in bytes a cell."""
+    one = replace(grid, families=grid.families[:1])
+    kept, counted, first, last = 0, 0, 0, 0
+    tracemalloc.start()
+    try:
+        for cell in one.cells():
+            kept += cell.spec is not None
+            if kept > counted + COUNTED or not first:
+                # What waits to be collected is no part of what is held; the first cell makes what all share.
+                gc.collect()
+                counted, last = kept, tracemalloc.get_traced_memory()[0]
+                first = first or last
+    finally:
+        tracemalloc.stop()
+    return (last - first) / max(counted, 1)
+
+
 # --- what is said of it -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A part of the grid, run: what `run_part` returns, and memory in MB of the first process and of all together."""
+    """A part of the grid, run: what `run_part` returns, and its peak memory."""
 
     found: dict[str, Any]
-    alone: float
-    together: float
+    memory: Memory
 
     @property
     def a_minute(self) -> float:
@@ -134,10 +143,19 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Everything measured on the grid: parts of it by size, families in one process, and the loop."""
+    """Everything measured on the grid.
+
+    Args:
+        runs: parts of it, the smallest first, the whole last.
+        families: each timed in one process: label, cells, seconds a cell.
+        held: see `bytes_a_cell`.
+        loop: the plain loop, a line a kind of cell.
+        differ: cells whose estimates differ in the loop.
+    """
 
     runs: tuple[Run, ...]
     families: tuple[dict[str, Any], ...]
+    held: float
     loop: tuple[Timed, ...]
     differ: tuple[str, ...]
 
@@ -172,21 +190,22 @@ class Measured:
 def measure_grid() -> Measured:
     """Measure everything, each part in fresh processes, one after the other."""
     runs = []
-    for single in PARTS:
-        print(f"measuring: the grid{', one ' + ' and '.join(single) if single else ''} ...", file=sys.stderr)
-        runs.append(Run(*watched(["tests.benchmarks.grids", "run", *single])))
+    for number, part in enumerate(PARTS):
+        print(f"measuring: the grid{', one ' + ' and one '.join(part) if part else ''} ...", file=sys.stderr)
+        runs.append(Run(*watched(["tests.benchmarks.grids", "run", str(number)])))
     print("measuring: families of the grid, one process ...", file=sys.stderr)
-    families = watched(["tests.benchmarks.grids", "families"])[0]
+    alone = watched(["tests.benchmarks.grids", "families"])[0]
     print("measuring: a plain loop over some of its cells ...", file=sys.stderr)
     loop = watched(["tests.benchmarks.plain_loop"])[0]
-    return Measured(
-        tuple(runs), tuple(families), tuple(Timed(**line) for line in loop["lines"]), tuple(loop["differ"])
-    )
+    lines = tuple(Timed(**line) for line in loop["lines"])
+    return Measured(tuple(runs), tuple(alone["families"]), alone["held"], lines, tuple(loop["differ"]))
 
 
 def run_lines(measured: Measured) -> list[Line]:
     """Return the table of runs."""
-    lines: list[Line] = [("cells", "samples", "seconds", "cells a minute", "target", "MB, first", "MB, all")]
+    lines: list[Line] = [
+        ("cells", "samples", "seconds", "cells a minute", "target", "MB, first", "MB, worker", "MB, all")
+    ]
     for run in measured.runs:
         target = f"{CELLS_A_MINUTE:,}" if run is measured.whole else ""
         lines.append(
@@ -196,8 +215,9 @@ def run_lines(measured: Measured) -> list[Line]:
                 f"{run.found['seconds']:.1f}",
                 f"{run.a_minute:,.0f}",
                 target,
-                f"{run.alone:.0f}",
-                f"{run.together:.0f}",
+                f"{run.memory.first:.0f}",
+                f"{run.memory.worker:.0f}",
+                f"{run.memory.together:.0f}",
             )
         )
     return lines
@@ -255,9 +275,10 @@ def paper(measured: Measured, cells: int = PLANNED) -> str:
     factor = cells / total
     mean = sum(one["cells"] * one["seconds"] for one in measured.families) / total
     wall = PROCESSES * whole.found["seconds"] / whole.found["cells"]
-    small, first = measured.runs[0], measured.runs[0].found["cells"]
-    more = 1000 * (whole.alone - small.alone) / (whole.found["cells"] - first)
-    workers = whole.together - whole.alone
+    small = measured.runs[0]
+    few, many = (f"{run.found['cells']:,} cells" for run in (small, whole))
+    largest = max(one["cells"] for one in measured.families)
+    more = measured.held * largest * (factor - 1) / 1e6
     store, table = (whole.found[name] / whole.found["cells"] for name in ("store_bytes", "table_bytes"))
     panel = "the SIMULATED twin" if whole.found["simulated"] else "the real panel"
     lines = [
@@ -287,10 +308,10 @@ def paper(measured: Measured, cells: int = PLANNED) -> str:
         f"| the store | {store:.0f} bytes a cell, {whole.found['cells'] / whole.found['parcels']:.0f} cells a file | "
         f"{cells * store / 1e6:.0f} MB in {cells * whole.found['parcels'] / whole.found['cells']:,.0f} files |",
         f"| the table | {table:.0f} bytes a cell | {cells * table / 1e6:.0f} MB |",
-        f"| memory of the first process | {small.alone:.0f} MB with {first:,} cells, {whole.alone:.0f} MB with "
-        f"{whole.found['cells']:,}: {more:.1f} kB a cell | {whole.alone + more * (cells - total) / 1000:.0f} MB |",
-        f"| memory of {PROCESSES} workers | {small.together - small.alone:.0f} MB with {first:,} cells, {workers:.0f} MB "
-        f"with {whole.found['cells']:,} | the same |",
+        f"| memory of the first process | {small.memory.first:.0f} MB with {few}, {whole.memory.first:.0f} MB with {many}; "
+        f"{measured.held:.0f} bytes a cell of the family it is at | {more:.0f} MB more |",
+        f"| memory of a worker | {small.memory.worker:.0f} MB with {few}, {whole.memory.worker:.0f} MB with {many} | "
+        "the same |",
     ]
     return "\n".join(lines) + "\n"
 
@@ -312,8 +333,11 @@ def put_in(page: Path, block: str) -> None:
 
 def main() -> None:
     """Print what one part measured."""
-    what, *single = sys.argv[1:]
-    print(json.dumps(run_part(single) if what == "run" else time_families()))
+    if sys.argv[1] == "run":
+        print(json.dumps(run_part(PARTS[int(sys.argv[2])])))
+        return
+    grid = declared()
+    print(json.dumps({"families": time_families(grid), "held": bytes_a_cell(grid.only(**PARTS[1]))}))
 
 
 if __name__ == "__main__":

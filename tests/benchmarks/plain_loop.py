@@ -11,6 +11,7 @@ specification says (averages of several fits have none).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import warnings
@@ -404,8 +405,7 @@ def measure(panel: Panel, grid: Grid, total: int = DRAWN) -> tuple[list[Timed], 
     """
     lines, differ, treatments = [], [], Shared().treatments
     for (family, kind), (size, cells) in draw(grid, total).items():
-        # The first call of each kind loads and compiles, and is not timed.
-        _one(panel, cells[0], treatments)
+        _load(panel, cells[0])
         found = [_one(panel, cell, treatments) for cell in cells]
         seconds = np.array([one[:3] for one in found])
         differ += [
@@ -416,6 +416,13 @@ def measure(panel: Panel, grid: Grid, total: int = DRAWN) -> tuple[list[Timed], 
         agree = sum(one[3] for one in found)
         lines.append(Timed(family, kind, size, len(cells), rows, kept, calls, variance, agree))
     return lines, differ
+
+
+def _load(panel: Panel, cell: Cell) -> None:
+    """Run a cell once: the first call of each kind loads and compiles, which is not what a cell costs."""
+    assert cell.spec is not None
+    with contextlib.suppress(StudyError):
+        plain_estimate(make_design(panel, cell.spec))
 
 
 def _one(

@@ -16,18 +16,25 @@ from tests.benchmarks.grids import (
     END,
     Measured,
     Run,
+    bytes_a_cell,
     declared,
     loop_lines,
     paper,
-    part_of,
     put_in,
     verdict,
 )
 from tests.benchmarks.plain_loop import TOLERANCE, Timed, draw, kind_of, measure, plain_estimate
+from tests.benchmarks.watch import Memory
 from tests.evidence.evidence_cases import panel
 
 # One option of what changes the sample alone; both of what changes the arithmetic.
-SINGLE = ("definition", "california", "window", "build", "outcome")
+ONE = {
+    "definition": ["full decline"],
+    "california": ["with"],
+    "window": ["2010-2017", "2015"],
+    "build": ["residents policed"],
+    "outcome": ["violent excluding rape"],
+}
 WAVES = ("2011-06-15", "2013-06-15", "2014-01-01", "2015-09-01")
 
 
@@ -77,7 +84,7 @@ def world() -> Panel:
 
 @pytest.fixture(scope="module")
 def cells():
-    return [cell for cell in part_of(declared(), SINGLE).cells() if cell.spec is not None]
+    return [cell for cell in declared().only(**ONE).cells() if cell.spec is not None]
 
 
 def test_every_cell_has_the_grids_estimate(world, cells):
@@ -95,7 +102,7 @@ def test_every_cell_has_the_grids_estimate(world, cells):
 
 
 def test_cells_are_drawn_in_the_grids_proportions_the_same_each_time():
-    grid = part_of(declared(), ("definition", "california", "window"))
+    grid = declared().only(**{choice: ONE[choice] for choice in ("definition", "california", "window")})
     drawn, held = draw(grid, 130), plan(grid).cells
     assert sum(size for size, _ in drawn.values()) == held
     assert len(drawn) == 13
@@ -112,8 +119,8 @@ def test_cells_are_drawn_in_the_grids_proportions_the_same_each_time():
 def test_an_estimate_that_differs_is_named(world, monkeypatch):
     from tests.benchmarks import plain_loop
 
-    grid = part_of(declared(), (*SINGLE, "scale", "sample", "covariates"))
-    grid = replace(grid, families=tuple(one for one in grid.families if one.name in ("two_way", "border")))
+    alone = ONE | {"window": ["2010-2017"], "scale": ["log"], "sample": ["covered 90 %, every year"]}
+    grid = declared().only(["two_way", "border"], **alone)
     lines, differ = measure(world, grid, 1)
     assert not differ
     assert all(line.agree == line.timed and line.rows > 0 and line.calls > 0 for line in lines)
@@ -124,12 +131,15 @@ def test_an_estimate_that_differs_is_named(world, monkeypatch):
     assert len(differ) == sum(line.timed - line.agree for line in lines)
 
 
-def _run(cells: int, seconds: float, alone: float) -> Run:
+def test_a_cell_leaves_little_behind():
+    assert 100 < bytes_a_cell(declared().only(["border"], definition=["full decline"])) < 1000
+
+
+def _run(cells: int, seconds: float, first: float) -> Run:
     found = {"cells": cells, "samples": cells // 4, "seconds": seconds, "parcels": cells // 50}
     return Run(
         found | {"store_bytes": 1000 * cells, "table_bytes": 500 * cells, "simulated": True},
-        alone,
-        alone + 800.0,
+        Memory(first, 400.0, first + 800.0),
     )
 
 
@@ -143,18 +153,18 @@ def test_the_ratio_weighs_kinds_as_the_grid_holds_them(tmp_path):
         {"label": "first", "cells": 900, "seconds": 0.01},
         {"label": "other", "cells": 100, "seconds": 0.11},
     )
-    made = Measured((_run(200, 3.0, 500.0), _run(1000, 10.0, 508.0)), families, loop, ())
+    made = Measured((_run(200, 3.0, 500.0), _run(1000, 10.0, 508.0)), families, 500.0, loop, ())
     assert made.times("rows", "calls") == pytest.approx(20.0)
     assert made.times("calls") == pytest.approx(13.0)
     assert made.loop_error == pytest.approx(0.1 * 0.1)
     assert made.met and not replace(made, differ=("a cell",)).met
     assert "20 times (target 20), 10 a process" in verdict(made)
     assert loop_lines(made)[-1][2:] == ("6", "70", "10", "130", "6 of 6")
-    # 0.02 s a cell of one process; 10 kB a cell in the first process.
+    # 0.02 s a cell of one process; 500 bytes a cell of the largest family, which grows from 900 to 90,000.
     block = paper(made, cells=100_000)
     assert "| all | 1,000 | 0.0200 | 100,000 | 0.56 |" in block
     assert "| time | 0.0200 s of a process a cell | 17 minutes of 2 processes, 2 of 16 |" in block
-    assert "10.0 kB a cell | 1498 MB |" in block and "SIMULATED" in block
+    assert "500 bytes a cell of the family it is at | 45 MB more |" in block and "SIMULATED" in block
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}old\n{END}after\n", encoding="utf-8")
     put_in(page, block)

@@ -544,6 +544,7 @@ def matched_sample(table, seed=9):
 
 def context(root, *, simulated=False, **changes):
     """An output context of invented ingredients in a folder of its own."""
+    import bearing_cases
     import design_cases
 
     from analysis.base.codebook import load_codebook
@@ -583,7 +584,8 @@ def context(root, *, simulated=False, **changes):
         "left_out": design_cases.left_out(),
         "trend_checks": design_cases.trend_checks(),
         "regression_weights": design_cases.regression_weights(),
-        "digests": {"estimates": "invented", "matched_sample": "invented"},
+        "more": bearing_cases.frames(),
+        "digests": {"estimates": "invented", "matched_sample": "invented", **bearing_cases.digests()},
     }
     return Context(
         paths=Paths(root, simulated=simulated), codebook=load_codebook(), data="invented", simulated=simulated,
