@@ -163,6 +163,27 @@ def test_separated_arms_are_said_not_fitted():
     assert not fit_logit(x, np.arange(20) > 9).converged
 
 
+def test_groups_of_very_unequal_shares_are_no_separation():
+    # One group with 1 of 80 treated, another with 2 of 4: the fit is each group's own share.
+    groups = np.repeat([0, 1], [80, 4])
+    d = np.isin(np.arange(84), [0, 80, 81])
+    fit = fit_logit((groups[:, None] == np.arange(2)).astype(float), d)
+    assert fit.converged
+    np.testing.assert_allclose(fit.probability[[5, 83]], [1 / 80, 1 / 2], rtol=1e-12)
+    # So it is whatever the shares, as long as every group holds both arms.
+    rng = np.random.default_rng(11)
+    for _ in range(200):
+        sizes = rng.integers(2, 400, size=4)
+        treated = np.array([rng.integers(1, n) for n in sizes])
+        at = np.repeat(np.arange(4), sizes)
+        d = np.concatenate([np.arange(n) < k for n, k in zip(sizes, treated, strict=True)])
+        weights = rng.lognormal(0, 1.5, size=len(at))
+        fit = fit_logit((at[:, None] == np.arange(4)).astype(float), d, weights)
+        shares = np.bincount(at, weights * d) / np.bincount(at, weights)
+        assert fit.converged
+        np.testing.assert_allclose(fit.probability, shares[at], rtol=1e-9)
+
+
 @pytest.mark.parametrize("adjust", [None, X], ids=["plain", "adjusted"])
 def test_influence_sums_to_nothing(adjust):
     m = nearest_neighbours(MAHALANOBIS, D, neighbours=2)

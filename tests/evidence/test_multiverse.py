@@ -270,3 +270,28 @@ def test_what_a_worker_holds_does_not_grow_with_the_cells(cases, grid):
         assert len(shop.shared.samples) <= KEPT_SAMPLES
     assert len(shop.shared.treatments) == 1
     assert CELLS_A_PARCEL < 1000
+
+
+# --- the study's own grid, on the real panel --------------------------------------------------------------------
+
+
+def test_fifty_cells_of_the_study_equal_their_specs_run_alone():
+    from analysis.base.paths import Paths
+    from analysis.design.grid import load_grid
+    from analysis.panel.build import load_panel
+
+    paths = Paths()
+    if not (paths.panel / "panel.parquet").is_file():
+        pytest.skip("no real panel is built here: python -m analysis reproduce")
+    table = read_multiverse(paths.results / "multiverse.parquet").set_index("spec")
+    specs = [cell.spec for cell in load_grid("multiverse").cells() if cell.spec is not None]
+    assert [spec.name for spec in specs] == table.index.tolist()
+    real = load_panel()
+    for spec in random.Random(20261122).sample(specs, 50):
+        row, run = table.loc[spec.name], run_spec(real, spec)
+        assert run.failure == row["failure"], spec.name
+        if run.failure:
+            continue
+        alone = run.estimates["post"].table.iloc[0]
+        for name in ("estimate", "std_error", "conf_low", "conf_high", "p_value"):
+            np.testing.assert_allclose(row[name], alone[name], rtol=1e-10, atol=0, equal_nan=True)

@@ -56,8 +56,10 @@ def fit_logit(
     n, k = x.shape
     w = np.ones(n) if weights is None else weights
     target = d.astype(float)
-    share = float(np.clip(np.average(target, weights=w), 1e-6, 1 - 1e-6))
-    beta, eta = np.zeros(k), np.full(n, np.log(share / (1 - share)))
+    # As R's glm starts. From the share common to all, the second step overshoots where one group's own share lies far
+    # above it, and a fit that exists would be taken for separation.
+    start = (target + 0.5) / 2
+    beta, eta = np.zeros(k), np.log(start / (1 - start))
     converged, bread = False, np.full((k, k), np.nan)
     for _ in range(limit):
         p = expit(eta)
