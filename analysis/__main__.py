@@ -366,7 +366,7 @@ def run_grid_of(
         TimeRemainingColumn(),
         console=err,
     ) as bar:
-        task = bar.add_task("specifications", total=None)
+        task = bar.add_task("combinations of options", total=None)
         path, rows = study.run_grid(
             load_grid(spec),
             to,

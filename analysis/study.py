@@ -266,15 +266,15 @@ class Study:
             grid: see `analysis.design.grid.load_grid`.
             to: parquet file; by default ``data/results/multiverse.parquet``, with a stamp beside it.
             engine: see `analysis.evidence.multiverse.Engine`.
-            progress: called with cells finished and cells in all.
+            progress: see `analysis.evidence.multiverse.run_grid`.
         """
         from analysis.evidence.multiverse import assemble, run_grid
 
         store, key = self.paths.multiverse / grid.digest, self.multiverse_key
-        run_grid(self.panel, grid, store, key=key, engine=engine, progress=progress)
+        ran = run_grid(self.panel, grid, store, key=key, engine=engine, progress=progress)
         own = self.paths.results / "multiverse.parquet"
         path = own if to is None else to
-        rows = assemble(grid, store, path, key=key)
+        rows = assemble(ran, store, path)
         if path == own:
             facts = {
                 "key": digest_of([key, grid.digest]),

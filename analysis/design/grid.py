@@ -110,12 +110,14 @@ class Cell:
         options: choice to option, in the family's order.
         spec: the specification; None where it is left out.
         left_out: why it is left out, or "".
+        digest: sixteen digits over what decides its numbers; "" where it is left out.
     """
 
     family: str
     options: Mapping[str, str]
     spec: Spec | None
     left_out: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +178,11 @@ class Grid:
         except SpecError as error:
             # No rule of the study but a fault of the file.
             raise SpecError(f"{name}: {error.found}", error.wanted, error.where) from None
-        before = seen.setdefault(spec.content_digest, name)
+        digest = spec.content_digest
+        before = seen.setdefault(digest, name)
         if before != name:
             return Cell(family.name, options, None, f"says what {before} says")
-        return Cell(family.name, options, spec)
+        return Cell(family.name, options, spec, digest=digest)
 
     def only(self, families: Sequence[str] = (), **options: Sequence[str]) -> Grid:
         """Return the part of the grid with some families, and of some choices only the named options.

@@ -98,10 +98,16 @@ def prepare_cell(
     n, k = x.shape
     odds, probability, bread, inverse, trimmed = np.ones(n), None, None, None, 0
     if method != "outcome_regression":
-        fit = fit_logit(x, d, weights)
-        if not fit.converged:
-            raise CellError("the propensity model separates the arms")
-        probability, bread = np.minimum(fit.probability, 1 - 1e-6), fit.bread
+        if covariates.shape[1]:
+            fit = fit_logit(x, d, weights)
+            if not fit.converged:
+                raise CellError("the propensity model separates the arms")
+            probability, bread = fit.probability, fit.bread
+        else:
+            # Of strata alone the fit is each one's own share.
+            sizes, hit = np.bincount(at, weights), np.bincount(at, weights * d)
+            probability, bread = (hit / sizes)[at], np.diag(1 / (hit * (1 - hit / sizes)))
+        probability = np.minimum(probability, 1 - 1e-6)
         odds = np.where(probability < TRIM, probability / (1 - probability), 0.0)
         trimmed = int(np.count_nonzero(~d & (odds == 0)))
         if not np.bincount(at, ~d & (odds > 0)).all():

@@ -25,8 +25,9 @@ from analysis.base.paths import replacing
 from analysis.base.provenance import digest_of
 from analysis.base.records import Panel
 from analysis.design.grid import CHOICES, FAMILY, Cell, Grid
+from analysis.design.spec import Spec
 from analysis.evidence.results import COLUMNS, results_frame
-from analysis.evidence.runs import Workshop, run_batch, sample_key
+from analysis.evidence.runs import SAMPLE_SECTIONS, Workshop, run_batch
 
 CHOICE_COLUMNS = tuple(f"choice_{choice}" for choice in CHOICES)
 GRID_COLUMNS = (FAMILY, *CHOICE_COLUMNS, *COLUMNS)
@@ -38,7 +39,7 @@ CELLS_A_PARCEL = 64
 CONNECT_SECONDS = 20
 """How long a cluster's scheduler may take to answer."""
 
-# (cells finished, cells in all); called after each parcel.
+# (combinations of options done with, combinations in all), those left out counted; called after each parcel.
 Progress = Callable[[int, int], None]
 
 
@@ -49,9 +50,15 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """Some consecutive cells of a grid, in batches that share a sample."""
+    """Some consecutive cells of a grid, in batches that share a sample.
+
+    Args:
+        batches: of cells that are run.
+        met: combinations of options they stand among, those left out counted.
+    """
 
     batches: tuple[tuple[Cell, ...], ...]
+    met: int
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -60,7 +67,7 @@ class Parcel:
 
     def digest(self, key: str) -> str:
         """Return sixteen digits over the cells and ``key``, which stands for panel and code."""
-        about = [[cell.family, dict(cell.options), cell.spec.digest] for cell in self.cells if cell.spec]
+        about = [[cell.spec.name, cell.spec.status, cell.digest] for cell in self.cells if cell.spec]
         return digest_of([key, about])
 
 
@@ -92,7 +99,7 @@ def plan(grid: Grid) -> Plan:
     kept: Counter[str] = Counter()
     out: Counter[tuple[str, str]] = Counter()
     samples: Counter[str] = Counter()
-    last = ""
+    last: object = None
     for cell in grid.cells():
         if cell.spec is None:
             reason = (
@@ -101,7 +108,7 @@ def plan(grid: Grid) -> Plan:
             out[cell.family, reason] += 1
             continue
         kept[cell.family] += 1
-        key = sample_key(cell.spec)
+        key = _sample(cell.spec)
         samples[cell.family] += key != last
         last = key
     total = sum(kept.values())
@@ -143,23 +150,30 @@ def parcels(grid: Grid, size: int = CELLS_A_PARCEL) -> Iterator[Parcel]:
     """Yield the cells of a grid in parcels of about ``size``, in order; a sample is never cut in two."""
     held: list[tuple[Cell, ...]] = []
     batch: list[Cell] = []
-    last = ""
+    last: object = None
+    met = 0
     for cell in grid.cells():
+        met += 1
         if cell.spec is None:
             continue
-        key = sample_key(cell.spec)
+        key = _sample(cell.spec)
         if batch and key != last:
             held.append(tuple(batch))
             batch = []
             if sum(map(len, held)) >= size:
-                yield Parcel(tuple(held))
-                held = []
+                yield Parcel(tuple(held), met - 1)
+                held, met = [], 1
         batch.append(cell)
         last = key
     if batch:
         held.append(tuple(batch))
     if held:
-        yield Parcel(tuple(held))
+        yield Parcel(tuple(held), met)
+
+
+def _sample(spec: Spec) -> tuple[object, ...]:
+    """What neighbours in a grid share when they share a sample."""
+    return (spec.folder, *(getattr(spec, section) for section in SAMPLE_SECTIONS))
 
 
 def seconds_a_cell(panel: Panel, grid: Grid, cells: int = 128) -> dict[str, float]:
@@ -232,6 +246,19 @@ class Engine:
             raise SpecError(f"jobs = {self.jobs}", "1 or more processes", "--jobs")
 
 
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a run did.
+
+    Args:
+        cells: run now; those kept before are not among them.
+        parcels: digests of all parcels of the grid, in its order.
+    """
+
+    cells: int
+    parcels: tuple[str, ...]
+
+
 def run_grid(
     panel: Panel,
     grid: Grid,
@@ -241,8 +268,8 @@ def run_grid(
     engine: Engine | None = None,
     progress: Progress | None = None,
     size: int = CELLS_A_PARCEL,
-) -> int:
-    """Run every cell of a grid that is not in the store yet; return how many were run.
+) -> Ran:
+    """Run every cell of a grid that is not in the store yet.
 
     Args:
         panel: see `analysis.base.records.Panel`.
@@ -250,31 +277,38 @@ def run_grid(
         store: folder of finished parcels, made where it is missing.
         key: stands for panel and code: what was kept under another key is not taken up.
         engine: by default two local processes.
-        progress: called with cells finished and cells in all.
+        progress: called with combinations of options done with and in all, those left out counted.
         size: cells a parcel.
+
+    Returns:
+        How many cells were run, and the parcels the table is put together from.
 
     Raises:
         StudyError: a worker died, or the cluster cannot be reached; what was finished is kept.
     """
     engine = engine or Engine()
     store.mkdir(parents=True, exist_ok=True)
-    total = plan(grid).cells if progress is not None else 0
+    total = sum(family.size for family in grid.families)
     done = run = 0
+    digests: list[str] = []
+    met: dict[str, int] = {}
 
     def waiting() -> Iterator[tuple[str, Parcel]]:
         nonlocal done
         for parcel in parcels(grid, size):
             digest = parcel.digest(key)
+            digests.append(digest)
             if _kept(store, digest):
-                done += len(parcel.cells)
+                done += parcel.met
                 continue
+            met[digest] = parcel.met
             yield digest, parcel
 
     def keep(digest: str, frame: pd.DataFrame) -> None:
         nonlocal done, run
         with replacing(store / f"{digest}.parquet") as temporary:
             frame.to_parquet(temporary, index=False, compression="zstd")
-        done, run = done + len(frame), run + len(frame)
+        done, run = done + met.pop(digest), run + len(frame)
         if progress is not None:
             progress(done, total)
 
@@ -282,7 +316,7 @@ def run_grid(
         shop = Workshop(panel)
         for digest, parcel in waiting():
             keep(digest, run_parcel(shop, parcel))
-        return run
+        return Ran(run, tuple(digests))
     with _backend(engine, panel) as sent:
         pool = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="3*n_jobs")
         try:
@@ -297,7 +331,7 @@ def run_grid(
                 "workers that live; what was finished is kept: run the same command again to go on",
                 "--engine or --jobs",
             ) from error
-    return run
+    return Ran(run, tuple(digests))
 
 
 def fit_grid(panel: Panel, grid: Grid) -> pd.DataFrame:
@@ -317,15 +351,13 @@ def fit_grid(panel: Panel, grid: Grid) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def assemble(grid: Grid, store: Path, path: Path, *, key: str, size: int = CELLS_A_PARCEL) -> int:
+def assemble(ran: Ran, store: Path, path: Path) -> int:
     """Write the one table of results from the store, in the order of the grid; return its rows.
 
     Args:
-        grid: see `analysis.design.grid.load_grid`.
-        store: folder of `run_grid`.
+        ran: from `run_grid`.
+        store: its folder.
         path: parquet file; it appears when it is whole.
-        key: as in `run_grid`.
-        size: as in `run_grid`.
 
     Raises:
         StudyError: cells are missing.
@@ -334,11 +366,10 @@ def assemble(grid: Grid, store: Path, path: Path, *, key: str, size: int = CELLS
     with replacing(path) as temporary:
         writer: pq.ParquetWriter | None = None
         try:
-            for parcel in parcels(grid, size):
-                digest = parcel.digest(key)
+            for digest in ran.parcels:
                 if not _kept(store, digest):
                     raise StudyError(
-                        f"cells of {parcel.cells[0].family} are missing from the store",
+                        f"finished cells ({digest}) are missing from the store",
                         "a run that went to its end",
                         "python -m analysis multiverse run",
                     )
@@ -351,7 +382,7 @@ def assemble(grid: Grid, store: Path, path: Path, *, key: str, size: int = CELLS
             if writer is not None:
                 writer.close()
         if not rows:
-            raise StudyError("the grid has no cells", "at least one that no rule leaves out", grid.base.where)
+            raise StudyError("the grid has no cells", "at least one that no rule leaves out", "the grid")
     return rows
 
 

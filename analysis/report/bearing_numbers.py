@@ -162,8 +162,8 @@ def _apart(text: str, *, first: bool, last: bool) -> str:
     """Return lines with a blank one after an introduction, and before what is said of all: those are paragraphs.
 
     Example:
-        >>> _apart("In per cent:\none\ntwo", first=True, last=False)
-        'In per cent:\n\none\ntwo'
+        >>> _apart("In per cent:\\none\\ntwo", first=True, last=False)
+        'In per cent:\\n\\none\\ntwo'
     """
     lines = text.split("\n")
     if len(lines) < 1 + first + last:

@@ -73,8 +73,8 @@ def run_part(part: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         store, table = Path(folder) / "store", Path(folder) / "table.parquet"
         start = time.perf_counter()
-        run_grid(panel, grid, store, key="measured", engine=Engine(jobs=PROCESSES))
-        cells = assemble(grid, store, table, key="measured")
+        ran = run_grid(panel, grid, store, key="measured", engine=Engine(jobs=PROCESSES))
+        cells = assemble(ran, store, table)
         seconds = time.perf_counter() - start
         kept = [one.stat().st_size for one in store.iterdir()]
         size = table.stat().st_size

@@ -85,8 +85,8 @@ def grid():
 def whole(cases, grid, tmp_path_factory):
     """One uninterrupted run in this process."""
     folder = tmp_path_factory.mktemp("whole")
-    run_grid(cases, grid, folder / "store", key=KEY, engine=Engine(jobs=1), size=SIZE)
-    assemble(grid, folder / "store", folder / "table.parquet", key=KEY, size=SIZE)
+    ran = run_grid(cases, grid, folder / "store", key=KEY, engine=Engine(jobs=1), size=SIZE)
+    assemble(ran, folder / "store", folder / "table.parquet")
     return folder / "table.parquet"
 
 
@@ -108,6 +108,7 @@ def test_parcels_hold_every_cell_once_in_order_and_cut_no_sample(grid):
     for size in (1, SIZE, 1000):
         found = list(parcels(grid, size))
         assert [cell.spec.name for parcel in found for cell in parcel.cells] == names
+        assert sum(parcel.met for parcel in found) == 80
         keys = [sample_key(batch[0].spec) for parcel in found for batch in parcel.batches]
         assert all(a != b for a, b in itertools.pairwise(keys))
         for parcel in found:
@@ -139,8 +140,8 @@ def test_a_cell_of_the_table_equals_its_spec_run_alone(cases, grid, whole):
 
 
 def test_processes_give_the_bytes_of_one_process(cases, grid, whole, tmp_path):
-    run_grid(cases, grid, tmp_path / "store", key=KEY, engine=Engine(jobs=2), size=SIZE)
-    assemble(grid, tmp_path / "store", tmp_path / "table.parquet", key=KEY, size=SIZE)
+    ran = run_grid(cases, grid, tmp_path / "store", key=KEY, engine=Engine(jobs=2), size=SIZE)
+    assemble(ran, tmp_path / "store", tmp_path / "table.parquet")
     assert (tmp_path / "table.parquet").read_bytes() == whole.read_bytes()
 
 
@@ -149,17 +150,20 @@ def test_what_is_in_the_store_is_not_run_again_and_another_key_takes_nothing_up(
     store = tmp_path / "store"
     first = run_grid(cases, grid, store, key=KEY, engine=Engine(jobs=1), size=SIZE,
                      progress=lambda done, everything: seen.append((done, everything)))  # fmt: skip
-    assert first == 76 and seen[-1] == (76, 76) and [d for d, _ in seen] == sorted({d for d, _ in seen})
-    assert run_grid(cases, grid, store, key=KEY, engine=Engine(jobs=1), size=SIZE) == 0
+    assert first.cells == 76 and seen[-1] == (80, 80) and [d for d, _ in seen] == sorted({d for d, _ in seen})
+    again = run_grid(cases, grid, store, key=KEY, engine=Engine(jobs=1), size=SIZE)
+    assert again.cells == 0 and again.parcels == first.parcels
     gone = sorted(store.glob("*.parquet"))[2]
     lost = len(pd.read_parquet(gone))
     gone.unlink()
     with pytest.raises(StudyError, match="missing from the store"):
-        assemble(grid, store, tmp_path / "table.parquet", key=KEY, size=SIZE)
+        assemble(first, store, tmp_path / "table.parquet")
     assert not (tmp_path / "table.parquet").exists()
-    assert run_grid(cases, grid, store, key=KEY, engine=Engine(jobs=1), size=SIZE) == lost
-    with pytest.raises(StudyError, match="missing from the store"):
-        assemble(grid, store, tmp_path / "table.parquet", key="another panel", size=SIZE)
+    assert run_grid(cases, grid, store, key=KEY, engine=Engine(jobs=1), size=SIZE).cells == lost
+    assert assemble(first, store, tmp_path / "table.parquet") == 76
+    part = grid.only(["two_way"])
+    other = run_grid(cases, part, store, key="another panel", engine=Engine(jobs=1), size=SIZE)
+    assert other.cells == 12 and not set(other.parcels) & set(first.parcels)
 
 
 CHILD = textwrap.dedent(
@@ -202,8 +206,8 @@ def test_a_run_killed_at_random_points_ends_with_the_same_bytes(grid, whole, tmp
                 kills += 1
     assert kills >= 1
     # What a kill leaves half written is under no name that is read.
-    run_grid(panel(), grid, store, key=KEY, engine=Engine(jobs=1), size=SIZE)
-    assemble(grid, store, tmp_path / "table.parquet", key=KEY, size=SIZE)
+    ran = run_grid(panel(), grid, store, key=KEY, engine=Engine(jobs=1), size=SIZE)
+    assemble(ran, store, tmp_path / "table.parquet")
     assert (tmp_path / "table.parquet").read_bytes() == whole.read_bytes()
 
 
@@ -228,9 +232,9 @@ def test_a_cluster_with_a_worker_killed_half_way_loses_nothing(cases, grid, whol
                 killed.append(done)
 
         engine = Engine("dask", scheduler=cluster.scheduler_address)
-        run = run_grid(cases, grid, tmp_path / "store", key=KEY, engine=engine, size=SIZE, progress=kill_one)
-    assert run == 76 and killed and killed[0] < 76
-    assemble(grid, tmp_path / "store", tmp_path / "table.parquet", key=KEY, size=SIZE)
+        ran = run_grid(cases, grid, tmp_path / "store", key=KEY, engine=engine, size=SIZE, progress=kill_one)
+    assert ran.cells == 76 and killed and killed[0] < 80
+    assemble(ran, tmp_path / "store", tmp_path / "table.parquet")
     assert (tmp_path / "table.parquet").read_bytes() == whole.read_bytes()
 
 
