@@ -503,19 +503,7 @@ def _span(
     width: float,
     alpha: float = 1.0,
 ) -> None:
-    axes.hlines(at, max(low, -reach), min(high, reach), color=ink, linewidth=width, alpha=alpha, zorder=2)
-    for beyond, arrow, x in ((low < -reach, "<", -reach), (high > reach, ">", reach)):
-        if beyond:
-            axes.plot(
-                [x],
-                [at],
-                marker=arrow,
-                color=ink,
-                markersize=2.6,
-                alpha=alpha,
-                clip_on=False,
-                markeredgewidth=0,
-            )
+    look.cut_span(axes, at, (low, high), (-reach, reach), ink, alpha=alpha, width=width, arrow=2.6, zorder=2)
 
 
 def _names(

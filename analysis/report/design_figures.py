@@ -58,19 +58,7 @@ def _mark(
         # A point without an interval would look more certain than one with it.
         return
     alpha = FAINT if str(row["verdict"]) == NOT_INFORMATIVE else 1.0
-    axes.hlines(at, max(low, -reach), min(high, reach), color=ink, linewidth=1.1, alpha=alpha, zorder=3)
-    for beyond, arrow, x in ((low < -reach, "<", -reach), (high > reach, ">", reach)):
-        if beyond:
-            axes.plot(
-                [x],
-                [at],
-                marker=arrow,
-                color=ink,
-                markersize=2.8,
-                alpha=alpha,
-                clip_on=False,
-                markeredgewidth=0,
-            )
+    look.cut_span(axes, at, (low, high), (-reach, reach), ink, alpha=alpha)
     if abs(value) <= reach:
         axes.plot([value], [at], marker=marker, markersize=size, color=ink, alpha=alpha, zorder=4,
                   markerfacecolor=ink if filled else "white", markeredgewidth=0.8)  # fmt: skip

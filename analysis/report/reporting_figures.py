@@ -381,19 +381,7 @@ def _effect_mark(axes: Axes, at: float, row: Mapping[Any, Any], reach: float) ->
     value, low, high = (float(row[name]) for name in ("percent", "percent_low", "percent_high"))
     ink = look.OKABE_ITO["vermilion"] if str(row["measure"]) in YARDSTICKS else look.OKABE_ITO["black"]
     alpha = 1.0 if bool(row["informative"]) else FAINT
-    axes.hlines(at, max(low, -reach), min(high, reach), color=ink, linewidth=1.1, alpha=alpha, zorder=3)
-    for beyond, arrow, x in ((low < -reach, "<", -reach), (high > reach, ">", reach)):
-        if beyond:
-            axes.plot(
-                [x],
-                [at],
-                marker=arrow,
-                color=ink,
-                markersize=2.8,
-                alpha=alpha,
-                clip_on=False,
-                markeredgewidth=0,
-            )
+    look.cut_span(axes, at, (low, high), (-reach, reach), ink, alpha=alpha)
     if abs(value) <= reach:
         axes.plot(
             [value], [at], marker="o", markersize=3.2, color=ink, alpha=alpha, zorder=4, markeredgewidth=0

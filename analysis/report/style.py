@@ -184,6 +184,47 @@ def footnote(fig: Figure, note: str) -> None:
     fig.text(0.008, y, wrapped(note), fontsize=6.2, color="#333333", ha="left", va="bottom", linespacing=1.35)
 
 
+def cut_span(
+    axes: Axes,
+    at: float,
+    ends: tuple[float, float],
+    reach: tuple[float, float],
+    ink: str,
+    *,
+    alpha: float = 1.0,
+    width: float = 1.1,
+    arrow: float = 2.8,
+    zorder: int = 3,
+) -> None:
+    """Draw a horizontal interval, cut at the ends of its scale, with an arrow where it goes on.
+
+    Args:
+        axes: its panel.
+        at: height.
+        ends: of the interval, finite.
+        reach: ends of the scale.
+        ink: colour.
+        alpha: of interval and arrows.
+        width: of the line in points.
+        arrow: size of the arrows in points.
+        zorder: of the line.
+    """
+    (low, high), (first, last) = ends, reach
+    axes.hlines(at, max(low, first), min(high, last), color=ink, linewidth=width, alpha=alpha, zorder=zorder)
+    for beyond, marker, x in ((low < first, "<", first), (high > last, ">", last)):
+        if beyond:
+            axes.plot(
+                [x],
+                [at],
+                marker=marker,
+                color=ink,
+                markersize=arrow,
+                alpha=alpha,
+                clip_on=False,
+                markeredgewidth=0,
+            )
+
+
 def zero_line(axes: Axes, *, vertical: bool = False) -> None:
     """Draw the line of no difference."""
     draw = axes.axvline if vertical else axes.axhline
