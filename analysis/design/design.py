@@ -44,6 +44,8 @@ POPULATIONS = {
     "policed": "offences per {per} residents policed by the agencies that report",
     "county_population": "offences of all reporting agencies per {per} county residents",
     "county_agencies": "offences of county agencies per {per} county residents",
+    "outside_cities": "offences of county agencies per {per} residents outside places with their own police",
+    "county_file": "offences of the county file brought by the user per {per} residents it names",
 }
 # People policed by agencies on either definition of rape (protocol rule 3).
 RAPE_POLICED = ("policed_rape_legacy", "policed_rape_revised")
@@ -68,7 +70,11 @@ COUNTS = {
     "policed": "offences recorded by reporting agencies",
     "county_population": "offences recorded by reporting agencies",
     "county_agencies": "offences recorded by county agencies",
+    "outside_cities": "offences recorded by county agencies",
+    "county_file": "offences of the county file brought by the user",
 }
+# Builds that count what sheriffs and county police recorded.
+OF_COUNTY_AGENCIES = ("county_agencies", "outside_cities")
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,7 +384,7 @@ def add_up_to_states(table: pd.DataFrame, measure: Measure, controls: Sequence[s
         sums: list[str] = []
     else:
         means = {f"coverage_{measure.name}": "population"}
-        sums = [measure.name, f"policed_{measure.name}", f"county_agency_{measure.name}"]
+        sums = [f"{of}{measure.name}" for of in ("", "policed_", "county_agency_", "county_policed_")]
         sums += [name for name in RAPE_POLICED if name in table and name not in sums]
     means |= dict.fromkeys(controls, "population")
     _require_columns(table, [*key, "county_fips", "division", "population", *sums, *means, *means.values()])
@@ -396,6 +402,7 @@ def add_up_to_states(table: pd.DataFrame, measure: Measure, controls: Sequence[s
             ("policed", measure.name, f"policed_{measure.name}"),
             ("county_population", measure.name, "population"),
             ("county_agencies", f"county_agency_{measure.name}", "population"),
+            ("outside_cities", f"county_agency_{measure.name}", f"county_policed_{measure.name}"),
         ):
             out[f"rate_{build}_{measure.name}"] = out[count] / out[people].where(out[people] > 0) * PER_100K
     first = table.drop_duplicates("state").set_index("state")
@@ -540,7 +547,8 @@ def _add_outcome(rows: pd.DataFrame, panel: Panel, spec: Spec) -> pd.DataFrame:
     outcome = _outcome_column(measure, spec)
     wanted: dict[str, str] = {"recorded": outcome}
     if measure.kind == "offences":
-        wanted["coverage"] = f"coverage_{measure.name}"
+        of_file = "county_file_" if spec.outcome.build == "county_file" else ""
+        wanted["coverage"] = f"coverage_{of_file}{measure.name}"
     for name in spec.covariates.names:
         wanted[name] = load_codebook().covariate_column(name, spec.covariates.vintage)
     wanted |= {name: name for name in spec.controls.policies}
@@ -605,7 +613,9 @@ def _outcome_column(measure: Measure, spec: Spec) -> str:
     if measure.kind == "direct":
         return measure.column
     if spec.outcome.scale == "count":
-        return f"county_agency_{measure.name}" if spec.outcome.build == "county_agencies" else measure.name
+        if spec.outcome.build in OF_COUNTY_AGENCIES:
+            return f"county_agency_{measure.name}"
+        return f"county_file_{measure.name}" if spec.outcome.build == "county_file" else measure.name
     return f"rate_{spec.outcome.build}_{measure.name}"
 
 
@@ -686,9 +696,9 @@ def _with_outcome(rows: pd.DataFrame, spec: Spec) -> tuple[pd.DataFrame, list[sa
         run(sample.both_sides)
     rules.lines.append(sample.count(rules.rows, sample.LAST_RULE))
     notes = _onset_notes(rules.rows, spec)
-    if spec.outcome.build == "county_agencies" and asked.min_coverage > 0:
+    if spec.outcome.build in OF_COUNTY_AGENCIES and asked.min_coverage > 0:
         notes.append(
-            "coverage counts city and county agencies, so that the three rate builds keep the same counties"
+            "coverage counts city and county agencies, so that every rate build is held to the same rule"
         )
     return rules.rows, rules.lines, notes
 

@@ -54,6 +54,9 @@ CHOICES = (
     "outcome",
     "estimator",
     "weights",
+    "year",
+    "coverage",
+    "urban_class",
 )
 """Every choice a grid may vary, in the order in which a figure lists them."""
 FAMILY = "family"

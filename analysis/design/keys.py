@@ -25,12 +25,12 @@ URBAN_CLASSES = (
     "micropolitan",
     "noncore",
 )
-BUILDS = ("policed", "county_population", "county_agencies")
+BUILDS = ("policed", "county_population", "county_agencies", "outside_cities", "county_file")
 OFFENCE_SCALES = ("rate_100k", "rate_10k", "log_rate", "count")
 DIRECT_SCALE = "as_measured"
 CONTROL_POLICIES = ("secure_communities", "agreement_287g")
 # Measures whose total holds rape, and so the break in its definition.
-HOLDS_RAPE = frozenset({"violent", "total"})
+HOLDS_RAPE = frozenset({"violent", "total", "total_with_arson"})
 VCOV = (
     "cluster",
     "wild_bootstrap",

@@ -532,6 +532,13 @@ def notes(spec: Spec) -> Iterator[str]:
             "rule 1: offences of sheriffs and county police over all county residents: the two cover different people, "
             "so the rate falls with the share of residents under city police; read it beside build policed"
         )
+    if spec.outcome.build == "outside_cities":
+        yield (
+            "rule 1: offences of sheriffs and county police over the residents of places without police of their own: cities "
+            "are in neither part; counties with fewer than 1,000 such residents have no rate"
+        )
+    if spec.outcome.build == "county_file":
+        yield "rule 1: offences and residents of the county file brought by the user, with whatever it imputes"
     if spec.outcome.build == "county_population":
         yield "rule 1: offences of the agencies that report over all county residents: unreported places count as free of crime"
     if measure == "rape_legacy" and last >= RAPE_BREAK:

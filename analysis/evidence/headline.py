@@ -48,6 +48,8 @@ BUILD_WORDS = {
     "policed": "over residents policed by agencies that report",
     "county_population": "all agencies over the whole county",
     "county_agencies": "county agencies over the whole county",
+    "outside_cities": "county agencies over the residents outside cities",
+    "county_file": "a county file of the user's",
     "none": "direct measure",
 }
 CALIFORNIA_WORDS = {"in": "with California", "out": "without California", "only": "California alone"}

@@ -34,7 +34,7 @@ COLUMNS: dict[str, str] = {
     "estimand": "att, difference or event_time",
     "measure": "outcome measure of the codebook",
     "outcome": "outcome in words",
-    "build": "rate build: policed, county_population, county_agencies, none",
+    "build": "rate build: policed, county_population, county_agencies, outside_cities, county_file, none",
     "scale": "scale of the outcome",
     "unit": "unit of estimate, interval and baseline, in words",
     "definition": "treatment definition",

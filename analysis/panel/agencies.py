@@ -26,6 +26,10 @@ from analysis.base.errors import TableError
 PER = 100_000
 """Rates are per this many residents."""
 
+FEWEST_OUTSIDE = 1_000
+"""Residents outside places with their own police below whom no rate of county agencies over them is made: offences of a
+sheriff who patrols a whole county over the few dozen residents of its gaps say where a boundary runs."""
+
 MEASURES = (
     "murder",
     "rape_legacy",
@@ -41,8 +45,9 @@ MEASURES = (
     "violent_ex_rape",
     "property",
     "total",
+    "total_with_arson",
 )
-DERIVED = ("rape", "violent_ex_rape", "total")
+DERIVED = ("rape", "violent_ex_rape", "total", "total_with_arson")
 COUNTS = tuple(measure for measure in MEASURES if measure not in DERIVED)
 """What the FBI prints; the rest is added up here."""
 
@@ -63,20 +68,21 @@ class CityAgencies:
 
 
 def with_derived_counts(agencies: pd.DataFrame) -> pd.DataFrame:
-    """Add rape by either definition, violent crime excluding rape, and the total; missing where a part is missing.
+    """Add rape by either definition, violent crime excluding rape, the total without and with arson; missing where a part is.
 
     An agency reports rape by one definition a year.
 
     Example:
         >>> row = dict.fromkeys(COUNTS, 1.0) | {"violent": 4.0, "property": 3.0}
         >>> row |= {"rape_legacy": float("nan"), "rape_revised": 2.0}
-        >>> with_derived_counts(pd.DataFrame([row]))[["rape", "violent_ex_rape", "total"]].iloc[0].tolist()
-        [2.0, 3.0, 7.0]
+        >>> with_derived_counts(pd.DataFrame([row]))[list(DERIVED)].iloc[0].tolist()
+        [2.0, 3.0, 7.0, 8.0]
     """
     return agencies.assign(
         rape=agencies["rape_legacy"].fillna(agencies["rape_revised"]),
         violent_ex_rape=agencies["murder"] + agencies["robbery"] + agencies["aggravated_assault"],
         total=agencies["violent"] + agencies["property"],
+        total_with_arson=agencies["violent"] + agencies["property"] + agencies["arson"],
     )
 
 
@@ -171,7 +177,9 @@ def county_years(
 
     Returns:
         county_fips, year and, for each measure, ``m``, ``policed_m``, ``coverage_m``, ``county_agency_m``,
-        ``rate_policed_m``, ``rate_county_population_m``, ``rate_county_agencies_m``.
+        ``county_policed_m`` (residents outside places with their own police, of the county agencies that report),
+        ``rate_policed_m``, ``rate_county_population_m``, ``rate_county_agencies_m``, ``rate_outside_cities_m`` (missing
+        among fewer than ``FEWEST_OUTSIDE`` residents).
 
     Source:
         The FBI's note to Table 10 ("do not reflect county totals") is why offences and residents are matched.
@@ -199,7 +207,8 @@ def county_years(
     city_counts, city_policed = city_counts.reindex(index), city_policed.reindex(index).fillna(0.0)
     own_counts, own_part = own_counts.reindex(index), own_part.reindex(index).fillna(0.0)
     both = city_counts.add(own_counts, fill_value=0.0)
-    covered = city_policed + own_part.mul(frame["remainder"], axis=0)
+    outside = own_part.mul(frame["remainder"], axis=0)
+    covered = city_policed + outside
     residents = frame["residents"].where(frame["residents"] > 0)
     population = frame["population"].where(frame["population"] > 0)
 
@@ -210,9 +219,13 @@ def county_years(
         columns[f"policed_{m}"] = covered[m]
         columns[f"coverage_{m}"] = (covered[m] / residents).clip(upper=1.0)
         columns[f"county_agency_{m}"] = own_counts[m]
+        columns[f"county_policed_{m}"] = outside[m]
         columns[f"rate_policed_{m}"] = both[m] / people * PER
         columns[f"rate_county_population_{m}"] = both[m] / population * PER
         columns[f"rate_county_agencies_{m}"] = own_counts[m] / population * PER
+        columns[f"rate_outside_cities_{m}"] = (
+            own_counts[m] / outside[m].where(outside[m] >= FEWEST_OUTSIDE) * PER
+        )
     return pd.DataFrame(columns, index=index).reset_index()
 
 
@@ -232,7 +245,7 @@ def refuse_mismatched_rates(
     Example:
         >>> row = {"county_fips": "01001", "year": 2010, "population": 2e5, "murder": 2.0, "policed_murder": 1e5,
         ...        "county_agency_murder": 1.0, "rate_policed_murder": 1.0, "rate_county_population_murder": 1.0,
-        ...        "rate_county_agencies_murder": 0.5}
+        ...        "rate_county_agencies_murder": 0.5, "county_policed_murder": 5e4, "rate_outside_cities_murder": 2.0}
         >>> refuse_mismatched_rates(pd.DataFrame([row]), ["murder"])  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
@@ -243,6 +256,7 @@ def refuse_mismatched_rates(
             (f"rate_policed_{m}", m, f"policed_{m}"),
             (f"rate_county_population_{m}", m, "population"),
             (f"rate_county_agencies_{m}", f"county_agency_{m}", "population"),
+            (f"rate_outside_cities_{m}", f"county_agency_{m}", f"county_policed_{m}"),
         ):
             found = table[rate].to_numpy(dtype=float)
             residents = table[people].to_numpy(dtype=float)

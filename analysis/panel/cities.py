@@ -108,6 +108,7 @@ def city_panel(
     table["rape"] = table["rape_legacy"].fillna(table["rape_revised"])
     table["violent_ex_rape"] = table["murder"] + table["robbery"] + table["aggravated_assault"]
     table["total"] = table["violent"] + table["property"]
+    table["total_with_arson"] = table["total"] + table["arson"]
     people = table["population"].where(table["population"] > 0)
     rates = {f"rate_{m}": table[m] / people * PER for m in MEASURES}
     table = (

@@ -32,7 +32,7 @@ MOVEMENT = Frame(
     {
         "measure": "outcome measure of the codebook",
         "definition": "treatment definition",
-        "build": "rate build: policed, county_population, county_agencies",
+        "build": "rate build: policed, county_population, county_agencies, outside_cities, county_file",
         "california": "in, out or only",
         "comparison": "between (across states), within (within states) or matched",
         "percent": "estimate in per cent of the mean before adoption",

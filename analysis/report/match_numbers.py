@@ -27,6 +27,8 @@ BUILD_WORDS: Mapping[str, str] = {
     "policed": "over the residents policed",
     "county_population": "all agencies over the whole county",
     "county_agencies": "county agencies alone over the whole county",
+    "outside_cities": "county agencies over the residents outside cities",
+    "county_file": "a county file of the user",
 }
 
 

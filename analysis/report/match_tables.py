@@ -61,6 +61,8 @@ SHORT_BUILDS: Mapping[str, str] = {
     "policed": "residents policed",
     "county_population": "whole county",
     "county_agencies": "county agencies",
+    "outside_cities": "outside cities",
+    "county_file": "county file",
 }
 CLASS_WORDS: Mapping[str, str] = {
     "large_central_metro": "Large central metro",

@@ -31,6 +31,8 @@ BUILDS: Mapping[str, str] = {
     "policed": "Residents policed by\nagencies that report",
     "county_population": "All agencies over\nthe whole county",
     "county_agencies": "County agencies over\nthe whole county",
+    "outside_cities": "County agencies over\nresidents outside cities",
+    "county_file": "County file of\nthe user",
     "none": "Direct measure",
 }
 
