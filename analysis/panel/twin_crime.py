@@ -30,6 +30,7 @@ SUMS: Mapping[str, tuple[int, ...]] = {
     "violent": (*VIOLENT_EX_RAPE, RAPE),
     "property": PROPERTY,
     "total": (*VIOLENT_EX_RAPE, RAPE, *PROPERTY),
+    "total_with_arson": (*VIOLENT_EX_RAPE, RAPE, *PROPERTY, ARSON),
 }
 """Measures made from the drawn ones."""
 

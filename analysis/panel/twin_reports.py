@@ -126,7 +126,8 @@ def city_table(
     for m, path in series.items():
         rate = rates.observed[row, 0, BASE.index(m)][:, None] * np.exp(np.asarray(path))[None]
         long[m] = rng.poisson(people * rate / ag.PER).ravel().astype(float)
-    long["rape_revised"] = np.nan
+    # The long series has neither.
+    long["rape_revised"] = long["arson"] = np.nan
     long["violent"] = long[["murder", "rape_legacy", "robbery", "aggravated_assault"]].sum(axis=1)
     long["property"] = long[["burglary", "larceny", "motor_vehicle_theft"]].sum(axis=1)
     table = pd.concat([table, ag.with_derived_counts(long).assign(source="city_series")], ignore_index=True)

@@ -8,6 +8,8 @@ import pytest
 
 from analysis.base.errors import TableError
 from analysis.panel.agencies import (
+    COUNTS,
+    FEWEST_OUTSIDE,
     MEASURES,
     CityAgencies,
     constant_agencies,
@@ -17,6 +19,7 @@ from analysis.panel.agencies import (
     remainder,
     reporting,
     usual_share,
+    with_derived_counts,
 )
 
 
@@ -57,7 +60,25 @@ def test_offences_are_divided_by_the_residents_they_were_committed_among():
     assert one["rate_policed_property"] == pytest.approx(400.0)
     assert one["rate_county_population_property"] == pytest.approx(360.0)
     assert one["rate_county_agencies_property"] == pytest.approx(60.0)
+    assert one["county_policed_property"] == 60_000.0
+    assert one["rate_outside_cities_property"] == pytest.approx(100.0)
     assert one["coverage_property"] == pytest.approx(0.9)  # the silent town's tenth is not covered
+
+
+def test_the_gaps_of_a_county_have_no_rate_of_their_own():
+    # All but some hundred residents live in places with their own police, and a sheriff is printed all the same.
+    crowded = EXPECTED.assign(population=[40_000.0, 69_500.0])
+    one = panel(CityAgencies(PRINTED, SHARES, crowded)).loc["90001"]
+    assert 0 < one["county_policed_property"] < FEWEST_OUTSIDE
+    assert np.isnan(one["rate_outside_cities_property"])
+    assert one["rate_county_agencies_property"] == pytest.approx(60.0)
+
+
+def test_arson_joins_the_total_only_where_it_is_reported():
+    counts = dict.fromkeys(COUNTS, 1.0) | {"violent": 4.0, "property": 3.0}
+    rows = with_derived_counts(pd.DataFrame([counts, counts | {"arson": np.nan}]))
+    assert rows["total"].tolist() == [7.0, 7.0]
+    assert rows["total_with_arson"].iloc[0] == 8.0 and np.isnan(rows["total_with_arson"].iloc[1])
 
 
 def test_coverage_is_per_outcome():
