@@ -118,6 +118,16 @@ class Paths:
         return self.root / "docs" / "size_of_curve.csv"
 
     @property
+    def lists(self) -> Path:
+        """Lists of places of the published studies, where a user has them (never committed)."""
+        return self.root / "data" / "lists"
+
+    @property
+    def published(self) -> Path:
+        """The registered figures of published studies (committed)."""
+        return self.root / "data" / "published.yaml"
+
+    @property
     def grid(self) -> Path:
         """The study's own grid of specifications."""
         return self.specs / "multiverse.toml"
