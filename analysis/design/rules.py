@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from analysis.base.codebook import load_codebook
 from analysis.base.errors import ProtocolError, SpecError, nearest
+from analysis.base.policy_dates import read_user_policies
 from analysis.design.estimators import ESTIMATORS, EstimatorRules
 from analysis.design.keys import (
     BUILDS,
     DIRECT_SCALE,
+    FIRST_YEAR,
     HOLDS_RAPE,
     INDEPENDENT,
     MAIN_WINDOW,
@@ -46,8 +48,10 @@ def check(spec: Spec) -> None:
         ProtocolError: what a rule refuses, with its number.
     """
     _check_kind(spec)
+    _check_years(spec)
     _check_status_year(spec)
     _check_panel_keys(spec)
+    _check_cities(spec)
     _check_outcome(spec)
     _check_sample(spec)
     _check_covariates(spec)
@@ -80,6 +84,56 @@ def _check_kind(spec: Spec) -> None:
             )
 
 
+def _check_years(spec: Spec) -> None:
+    """Refuse years before those of the counties, unless areas are cities, whose long series begins earlier."""
+    if spec.design.area == "city" or spec.years[0] >= FIRST_YEAR:
+        return
+    panel = spec.design.kind == "panel"
+    key = "sample.years" if panel else "design.year"
+    section, part = key.split(".")
+    asked = spec.sample.years if panel else spec.design.year
+    raise SpecError(
+        f"{key} = {toml(plain_value(asked))}",
+        f'{SECTIONS[section][part].wanted}; earlier ones for design.area = "city" alone',
+        spec.where,
+    )
+
+
+def _check_cities(spec: Spec) -> None:
+    """Refuse what a panel of cities does not hold."""
+    if spec.design.area != "city":
+        return
+    kind = definition_of(spec.treatment.definition).kind
+    if kind == "declines":
+        raise ProtocolError(
+            f'rule 6: design.area = "city" under {spec.treatment.definition}: recorded declines are of county jails',
+            "a definition by documented policies, by a state's law, a list, or a csv",
+            spec.where,
+        )
+    measure = load_codebook().measures[spec.outcome.measure]
+    for found, wanted in (
+        (
+            measure.kind == "direct"
+            and f"outcome.measure = {toml(measure.name)}, which is measured in counties",
+            "an offence",
+        ),
+        (
+            spec.outcome.build not in ("policed", "none") and f'outcome.build = "{spec.outcome.build}"',
+            '"policed"',
+        ),
+        (spec.treatment.exposed == "neighbours" and 'treatment.exposed = "neighbours"', '"adopters"'),
+        (spec.sample.without_neighbours and "sample.without_neighbours = true", "false"),
+        (spec.sample.constant_agencies and "sample.constant_agencies = true", "false: a city is one agency"),
+        (spec.sample.drop_counties and "sample.drop_counties", "[]"),
+        (spec.sample.largest_hispanic and "sample.largest_hispanic", "0"),
+        (spec.sample.hispanic_quartile is not None and "sample.hispanic_quartile", "no such key"),
+        (spec.inference.vcov == "spatial" and 'vcov = "spatial"', '"cluster"'),
+        (spec.estimator.name == "border_pairs" and "border_pairs", "another estimator"),
+    ):
+        if found:
+            raise ProtocolError(f'rule 11: design.area = "city" cannot honour {found}', wanted, spec.where)
+
+
 def _check_status_year(spec: Spec) -> None:
     asked = spec.treatment.status_year
     if asked is None:
@@ -104,7 +158,7 @@ def _check_panel_keys(spec: Spec) -> None:
     for key in ("treatment.placebo_shift", "treatment.exposed", "treatment.only", "design.area"):
         section, part = key.split(".")
         value = getattr(getattr(spec, section), part)
-        if value and not panel:
+        if value and not panel and value != "city":
             raise ProtocolError(
                 f"rule 11: {key} = {toml(plain_value(value))} in a cross-section, which has no years before adoption",
                 "a panel, or the key left out",
@@ -123,10 +177,10 @@ def _check_panel_keys(spec: Spec) -> None:
         )
     if spec.design.area != "state":
         return
-    if spec.treatment.definition != "state_law":
+    if spec.treatment.definition != "state_law" and not _dates_states(spec):
         raise ProtocolError(
             f'rule 6: design.area = "state" under {spec.treatment.definition}: a county\'s policy does not treat its state',
-            'treatment.definition = "state_law"',
+            'treatment.definition = "state_law", or a csv whose rows are all of level state',
             spec.where,
         )
     for found, wanted in (
@@ -134,12 +188,19 @@ def _check_panel_keys(spec: Spec) -> None:
         (spec.covariates.names and "covariates.names", "[]"),
         (neighbours and 'treatment.exposed = "neighbours"', '"adopters"'),
         (spec.sample.without_neighbours and "sample.without_neighbours = true", "false"),
+        (spec.sample.hispanic_quartile and "sample.hispanic_quartile", "the key left out"),
         (spec.sample.urban_classes and "sample.urban_classes", "[]"),
         (spec.inference.vcov == "spatial" and 'vcov = "spatial"', '"cluster"'),
         (spec.estimator.name == "border_pairs" and "border_pairs", "another estimator"),
     ):
         if found:
             raise ProtocolError(f'rule 11: design.area = "state" cannot honour {found}', wanted, spec.where)
+
+
+def _dates_states(spec: Spec) -> bool:
+    """Return whether the definition is a user's csv that dates states alone."""
+    path = spec.definition_path
+    return path is not None and bool(read_user_policies(path)["level"].eq("state").all())
 
 
 def _check_outcome(spec: Spec) -> None:
@@ -560,7 +621,9 @@ def notes(spec: Spec) -> Iterator[str]:
         )
     if spec.sample.years is not None and spec.sample.years != MAIN_WINDOW:
         yield f"rule 4: the main window is {MAIN_WINDOW[0]}-{MAIN_WINDOW[1]}; {span(spec)} is a variation"
-    if spec.years[0] < 2010:
+    if spec.design.area == "city":
+        yield from _city_notes(spec)
+    elif spec.years[0] < 2010:
         yield "rule 4: Illinois is hardly published before 2010"
     if last > 2017:
         yield "rule 4: Iowa is missing in 2018, most of Alabama, Georgia, Pennsylvania and Missouri in 2019"
@@ -582,7 +645,14 @@ def notes(spec: Spec) -> Iterator[str]:
             "ring test: counties that touch an adopter stand for it, adopters are left out; "
             "an effect here is spillover, or a difference between border and other counties"
         )
+    if spec.sample.hispanic_quartile is not None:
+        yield (
+            f"treated counties of quartile {spec.sample.hispanic_quartile} of the Hispanic share of 2010, cut over treated "
+            "counties and those that touch them; comparison counties of any share"
+        )
     if spec.estimator.name == "border_pairs":
+        if spec.covariates.names:
+            yield "covariates of border_pairs are fixed in time: each has its own effect in every year"
         yield "rule 15: along a border the estimate is the effect plus what moved across it; read it beside the ring test"
     named = load_codebook().measures[measure]
     if named.kind == "direct" and named.note:
@@ -615,6 +685,28 @@ def notes(spec: Spec) -> Iterator[str]:
         yield "rule 15: errors clustered by border segment alone carry no verdict"
     elif spec.inference.by in ("county", "county_and_year"):
         yield "rule 12: policies cluster in states; errors clustered by county carry no verdict"
+
+
+def _city_notes(spec: Spec) -> Iterator[str]:
+    kind = definition_of(spec.treatment.definition).kind
+    if kind == "user":
+        yield "areas are cities, with the dates of the csv; a county's or a state's row counts for all its cities"
+    elif kind == "list":
+        yield "areas are cities; treated are those the list names, or whose county it names where the city is its county"
+    elif kind == "activation":
+        yield "areas are cities; the programme is that of the county that holds the city"
+    elif kind == "state":
+        yield "areas are cities; the policy is that of their state"
+    else:
+        yield (
+            "areas are cities; the policy is that of the county that holds the city, since no list at hand dates those of "
+            "cities: this asks about another treatment than an ordinance of the city's own"
+        )
+    others = [name for name in spec.covariates.names if name != "log_population"]
+    if others:
+        yield f"{', '.join(others).replace('_', ' ')}: of the county that holds the city"
+    if spec.years[0] < FIRST_YEAR:
+        yield f"before {FIRST_YEAR} the series holds cities of about 100,000 residents and more"
 
 
 def _definition_notes(spec: Spec) -> Iterator[str]:
