@@ -55,6 +55,7 @@ COLUMNS: dict[str, str] = {
     "keep_states": "states the sample is limited to",
     "drop_states": "states left out",
     "urban_classes": "urban-rural classes the sample is limited to",
+    "hispanic": "limit of the sample by Hispanic residents, in words; empty where there is none",
     "min_population": "residents in the first year, at least",
     "min_coverage": "share of residents policed by a reporting agency, at least",
     "balance": "balance rule of a panel",
@@ -154,6 +155,7 @@ TEXTS = [
     "keep_states",
     "drop_states",
     "urban_classes",
+    "hispanic",
     "balance",
     "covariates",
     "controls",
@@ -405,6 +407,22 @@ def read_results(path: Path) -> pd.DataFrame:
     return _typed(table[list(COLUMNS)])
 
 
+def hispanic_limit(spec: Spec) -> str:
+    """Return the limit of a sample by Hispanic residents, in words, or "".
+
+    Example:
+        >>> from analysis.design.spec import load_spec
+        >>> hispanic_limit(load_spec("main").replace({"sample.largest_hispanic": 200}))
+        '200 largest by Hispanic residents'
+    """
+    parts = []
+    if spec.sample.largest_hispanic:
+        parts.append(f"{spec.sample.largest_hispanic} largest by Hispanic residents")
+    if spec.sample.hispanic_quartile:
+        parts.append(f"quartile {spec.sample.hispanic_quartile} of the Hispanic share")
+    return ", ".join(parts)
+
+
 def _about(spec: Spec) -> dict[str, Any]:
     elsewhere = ("name", "within", "effects", "weights")
     options = {
@@ -441,6 +459,7 @@ def _about(spec: Spec) -> dict[str, Any]:
         "keep_states": " ".join(spec.sample.keep_states),
         "drop_states": " ".join(spec.sample.drop_states),
         "urban_classes": " ".join(spec.sample.urban_classes),
+        "hispanic": hispanic_limit(spec),
         "min_population": spec.sample.min_population,
         "min_coverage": spec.sample.min_coverage,
         "balance": spec.sample.balance or "",
