@@ -20,6 +20,31 @@ AREAS_STUDIED = (*AREAS, "state", "tract", "person")
 OTHER_METHODS = ("before_after", "synthetic_control", "regression", "survey", "description", "records")
 METHODS_STUDIED = (*METHOD_FAMILIES, *OTHER_METHODS)
 
+FAMILY_OF_ESTIMATOR: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("group_time_att", "imputation", "two_stage", "interaction_weighted", "stacked", "extended_two_way",
+             "local_projections"), "staggered",
+        ),
+        **dict.fromkeys(("two_way", "poisson", "two_by_two"), "two_way"),
+        "matched_did": "matched changes",
+        "border_pairs": "border",
+        "before_after": "before_after",
+        **dict.fromkeys(("synthetic_control", "synthetic_did"), "synthetic"),
+    }
+)  # fmt: skip
+"""Family of a specification outside grids; every estimator that is not here matches or weights a cross-section."""
+
+
+def family_of(estimator: str) -> str:
+    """Return the family of an estimator.
+
+    Example:
+        >>> family_of("imputation"), family_of("genetic_match")
+        ('staggered', 'matching')
+    """
+    return FAMILY_OF_ESTIMATOR.get(estimator, "matching")
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
