@@ -138,17 +138,25 @@ def read_user_policies(path: Path, known: Collection[str] | None = None) -> pd.D
         >>> read_user_policies(path)[["county_fips", "state", "direction", "year"]].values.tolist()
         [['01001', 'AL', 'limit_full', 2014]]
     """
+    return check_user_policies(read_user_text(path), known, path.name)
+
+
+def read_user_text(path: Path) -> pd.DataFrame:
+    """Return a user's csv as text, unchecked.
+
+    Raises:
+        SourceError: no such file, or no readable csv.
+    """
     if not path.exists():
         raise SourceError(f"there is no file '{path.name}'", "a csv of policy dates", "treatment.definition")
     try:
-        given = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise SourceError(
             f"{path.name} is no readable csv ({str(error).strip()})",
             "comma-separated text in UTF-8 with one line of column names",
             path.name,
         ) from None
-    return check_user_policies(given, known, path.name)
 
 
 def check_user_policies(

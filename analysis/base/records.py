@@ -47,6 +47,7 @@ class Panel:
         simulated: whether this is the simulated twin.
         geography: where its areas lie; empty tables where nobody asked.
         reports: name to table: joins, unmatched rows, national totals, coverage.
+        area: what a row of `table` is in a year: ``county``, or ``city`` (then ``county_fips`` holds the city's key).
     """
 
     table: pd.DataFrame
@@ -57,3 +58,4 @@ class Panel:
     simulated: bool
     reports: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     geography: Geography = field(default_factory=Geography)
+    area: str = "county"

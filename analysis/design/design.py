@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.base.codebook import Measure, load_codebook
-from analysis.base.errors import SpecError, TableError
+from analysis.base.errors import SampleError, SpecError, TableError
 from analysis.base.provenance import Stamp, make_stamp
 from analysis.base.records import Geography, Panel
 from analysis.design import sample
@@ -23,6 +23,10 @@ from analysis.design.spec import Spec
 from analysis.design.treatment import Treatment, adopters_touched, assign_treatment, first_affected
 
 PER_100K, PER_10K = 100_000, 10_000
+# Counties are ranked by their residents of the year to which the earliest shares belong.
+RANKING_YEAR = 2010
+# Before nearly all dated policies, and counted, not sampled.
+QUARTILE_SHARE = "hispanic_2010"
 # Protocol rule 7.
 FEWEST_TREATED, FEWEST_STATES = 20, 6
 BASE_COLUMNS = (
@@ -204,7 +208,7 @@ def make_design(panel: Panel, spec: Spec, shared: Shared | None = None) -> Desig
 
     The rules run in one order, each with a line in the attrition table: years; states, counties and classes
     the spec names; what the treatment definition cannot place; adoption outside the window; treated areas the
-    spec leaves out, comparisons that touch a treated one; transition years; status unknown; population; coverage;
+    spec leaves out, those of other quartiles of the Hispanic share, comparisons that touch a treated one; transition years; status unknown; population; coverage;
     a missing outcome, covariate or control; balance. Where areas are states, counties are added up first.
 
     Args:
@@ -219,7 +223,8 @@ def make_design(panel: Panel, spec: Spec, shared: Shared | None = None) -> Desig
     Raises:
         SampleError: a rule took the last treated or the last comparison county; neighbours asked of a panel that
             carries none; ``treatment.only`` holds what treats nobody.
-        SpecError: a measure that cannot be added up to states.
+        SpecError: a measure that cannot be added up to states; a spec of cities on a panel of counties, or the other
+            way round.
         TableError: the panel lacks a column the spec needs.
 
     Assumes:
@@ -227,6 +232,7 @@ def make_design(panel: Panel, spec: Spec, shared: Shared | None = None) -> Desig
         coverage and population alone, never by the size of an outcome.
     """
     spec = spec.base()
+    _require_area(panel, spec)
     by_county = panel
     if spec.design.area == "state":
         panel = _of_states(panel, spec)
@@ -237,7 +243,7 @@ def make_design(panel: Panel, spec: Spec, shared: Shared | None = None) -> Desig
     if key not in shared.treatments:
         shared.treatments[key] = assign_treatment(panel, spec)
     treatment = shared.treatments[key]
-    whole_panel = [f"before the sample rules: {note}" for note in treatment.notes]
+    whole_panel = [_of_area(f"before the sample rules: {note}", spec) for note in treatment.notes]
     if panel is not by_county:
         number, states = (made.table["county_fips"].nunique() for made in (by_county, panel))
         whole_panel.append(f"areas are states: {many(number, 'county')} added up to {states}")
@@ -249,6 +255,7 @@ def make_design(panel: Panel, spec: Spec, shared: Shared | None = None) -> Desig
         shared.samples[before] = found
     placed, before_lines = shared.samples[before]
     rows, after_lines, notes = _with_outcome(_add_outcome(placed, panel, spec), spec)
+    notes = [_of_area(note, spec) for note in notes]
     lines = [*before_lines, *after_lines]
     kind = spec.design.kind
     table = _design_table(rows, spec)
@@ -520,7 +527,12 @@ def _rows(panel: Panel, spec: Spec, treatment: Treatment) -> pd.DataFrame:
     _require_columns(source, columns)
     rows = pd.DataFrame({name: source[name] for name in columns})
     rows["position"] = np.arange(len(rows))
-    if spec.sample.without_neighbours:
+    if spec.sample.largest_hispanic:
+        rows["largest"] = rows["county_fips"].isin(largest_hispanic(source, spec.sample.largest_hispanic))
+    if spec.sample.hispanic_quartile is not None:
+        _require_columns(source, [QUARTILE_SHARE])
+        rows["hispanic"] = source[QUARTILE_SHARE]
+    if spec.sample.without_neighbours or spec.sample.hispanic_quartile is not None:
         rows["touches"] = rows["county_fips"].isin(_touch_treated(panel, treatment, spec.years[-1]))
     rows = rows.merge(_assignment(treatment), on="county_fips", how="left", validate="many_to_one")
     unplaced = rows["status"].isna()
@@ -531,6 +543,45 @@ def _rows(panel: Panel, spec: Spec, treatment: Treatment) -> pd.DataFrame:
     rows = rows.sort_values(["county_fips", "year"], kind="stable").reset_index(drop=True)
     # Rules drop rows a dozen times: texts are held once each.
     return rows.astype(dict.fromkeys(_TEXTS, "category"))
+
+
+def largest_hispanic(table: pd.DataFrame, asked: int) -> list[str]:
+    """Return the counties with the most Hispanic residents in 2010, the largest first.
+
+    Args:
+        table: county-years with ``county_fips, year, population`` (residents) and ``hispanic_2010`` (share of residents,
+            ACS 2006-2010).
+        asked: how many.
+
+    Returns:
+        County codes; of two alike the lower one comes first.
+
+    Raises:
+        SampleError: fewer counties have both numbers.
+        TableError: the panel lacks a column.
+
+    Assumes:
+        the share of 2006-2010 holds for the residents of 2010; both are older than the dated policies.
+
+    Example:
+        >>> rows = pd.DataFrame({"county_fips": ["06037", "48201", "17031"], "year": 2010,
+        ...                      "population": [9.8e6, 4.1e6, 5.2e6], "hispanic_2010": [0.48, 0.4, 0.23]})
+        >>> largest_hispanic(rows, 2)
+        ['06037', '48201']
+    """
+    _require_columns(table, ["county_fips", "year", "population", "hispanic_2010"])
+    then = table[table["year"] == RANKING_YEAR]
+    residents = then["population"].to_numpy(dtype=float, na_value=np.nan)
+    residents = residents * then["hispanic_2010"].to_numpy(dtype=float, na_value=np.nan)
+    found = sample.most_of(then["county_fips"].to_numpy(dtype=str), residents, asked)
+    if len(found) < asked:
+        raise SampleError(
+            f"sample.largest_hispanic = {asked}, and {many(len(found), 'county')} of the panel have residents and a Hispanic "
+            f"share in {RANKING_YEAR}",
+            "no more than there are, or 0 for all",
+            "sample.largest_hispanic",
+        )
+    return [str(code) for code in found]
 
 
 _TEXTS = ("county_fips", "state", "urban_class", "division", "status", "excluded_for")
@@ -572,6 +623,12 @@ def _add_outcome(rows: pd.DataFrame, panel: Panel, spec: Spec) -> pd.DataFrame:
 
 def _require_columns(source: pd.DataFrame, wanted: Iterable[str]) -> None:
     absent = sorted(set(wanted) - set(source.columns))
+    if any("county_file_" in name for name in absent):
+        raise TableError(
+            f"the panel lacks {', '.join(absent)}: it carries no county file with this measure",
+            "a panel to which the file was added",
+            "run: python -m analysis run SPEC --county-file PATH --county-file-year YEAR",
+        )
     if absent:
         raise TableError(
             f"the panel lacks {', '.join(absent)}", "the columns of its codebook entry", "data/codebook.toml"
@@ -585,6 +642,25 @@ def _asked_columns(spec: Spec) -> tuple[str, ...]:
         ("definition_spell", spec.estimator.effects == "county_definition_year"),
     )
     return tuple(name for name, wanted in asked if wanted)
+
+
+def _require_area(panel: Panel, spec: Spec) -> None:
+    """Refuse a spec of cities on a panel of counties, and the other way round."""
+    asked = "city" if spec.design.area == "city" else "county"
+    if panel.area != asked:
+        held = {"county": "counties", "city": "cities"}[panel.area]
+        raise SpecError(
+            f'design.area = "{spec.design.area or "county"}" on a panel of {held}',
+            "the panel of cities, from city_areas" if asked == "city" else "the panel of counties",
+            spec.where,
+        )
+
+
+def _of_area(words: str, spec: Spec) -> str:
+    """Return words on counties as those on cities where these are the areas."""
+    if spec.design.area != "city":
+        return words
+    return words.replace("counties", "cities").replace("county", "city")
 
 
 def _touch_treated(panel: Panel, treatment: Treatment, last: int) -> list[str]:
@@ -654,6 +730,8 @@ def _places_and_years(rows: pd.DataFrame, spec: Spec) -> tuple[pd.DataFrame, lis
         run(sample.without_counties, asked.drop_counties)
     if asked.urban_classes:
         run(sample.in_classes, asked.urban_classes)
+    if asked.largest_hispanic:
+        run(sample.largest, asked.largest_hispanic)
     for reason in sorted(rules.rows["excluded_for"].dropna().unique()):
         run(sample.not_excluded, reason)
     if panel:
@@ -662,6 +740,8 @@ def _places_and_years(rows: pd.DataFrame, spec: Spec) -> tuple[pd.DataFrame, lis
         # In a ring test the adopters it names have settled who is exposed.
         if spec.treatment.only and spec.treatment.exposed != "neighbours":
             run(sample.only_adopters, spec.treatment.only)
+    if asked.hispanic_quartile is not None:
+        run(sample.in_hispanic_quartile, asked.hispanic_quartile)
     if asked.without_neighbours:
         run(sample.apart_from_treated)
     if panel:
@@ -844,7 +924,7 @@ FEW_COMPARISONS = 3
 
 def _derived_notes(arms: _Arms, spec: Spec) -> list[str]:
     found = _counts(arms, spec)
-    notes = list(spec.notes)
+    notes: list[str] = []
     treated, others = arms.by_state
     here = treated > 0
     shown = ", ".join(
@@ -890,7 +970,7 @@ def _derived_notes(arms: _Arms, spec: Spec) -> list[str]:
         few.append(f"treated counties in {states}, fewer than {FEWEST_STATES}")
     if few:
         notes.append(f"rule 7: not informative, takes no verdict: {'; '.join(few)}")
-    return notes
+    return [*spec.notes, *(_of_area(note, spec) for note in notes)]
 
 
 def _thin_years(arms: _Arms) -> list[str]:

@@ -17,6 +17,7 @@ from analysis.design.keys import (
     rising,
     whole,
     width,
+    years_around,
 )
 
 
@@ -334,14 +335,19 @@ ESTIMATORS: dict[str, EstimatorRules] = {
     "border_pairs": EstimatorRules(
         kind="panel",
         keys={
-            "effects": choice("segment_by_year", "pair_by_year"),
+            "effects": choice("segment_by_year", "pair_by_year", "group_by_year", "county_year"),
             "method": choice("post", "event_time"),
             "neighbours": optional(choice("all", "same_state", "other_state")),
+            "span": optional(
+                years_around("[years before, years after] adoption, each from 1 to 10: [2, 1]", 10)
+            ),
+            "trends": _TRENDS,
+            "repeats": optional(choice("shared", "whole")),
             "weights": _WEIGHTS,
         },
         vcov=("cluster",),
         comparisons=_BOTH,
-        refuses={"covariates.names": "covariates fixed in time are absorbed by county effects"},
+        refuses={},
     ),
     "synthetic_control": EstimatorRules(
         kind="panel",

@@ -13,6 +13,8 @@ from analysis.base.errors import SpecError, nearest
 from analysis.design.treatment import DEFINITIONS
 
 FIRST_YEAR, LAST_YEAR = 2005, 2019
+# The long series of cities begins here; panels of counties do not reach back.
+FIRST_CITY_YEAR = 1985
 MAIN_WINDOW = (2010, 2017)
 RAPE_BREAK = 2013
 NEW_YORK_CITY = "36998"
@@ -226,6 +228,25 @@ def listed(wanted: str, one: Callable[[Any], Any], default: Any = ()) -> Key:
     return Key(wanted, read, default)
 
 
+def so_many(high: int, wanted: str) -> Key:
+    """Return the reader of a number of areas, in which 0 and a key left out both mean all of them."""
+    some = whole(0, high, wanted)
+    return Key(some.wanted, lambda value: some.read(value) or None, None)
+
+
+def years_around(wanted: str, most: int) -> Key:
+    """Return the reader of a number of years before and one after, each from 1."""
+
+    def read(value: Any) -> tuple[int, int]:
+        if not isinstance(value, (list, tuple)) or len(value) != 2:
+            raise Wrong
+        if any(not isinstance(v, int) or isinstance(v, bool) or not 1 <= v <= most for v in value):
+            raise Wrong
+        return value[0], value[1]
+
+    return Key(wanted, read)
+
+
 def one_of(options: Sequence[str]) -> Callable[[Any], str]:
     """Return the reader of one item of a list, from some words."""
 
@@ -258,7 +279,7 @@ def _state_or_fips(item: Any) -> str:
 
 
 def _year(item: Any) -> int:
-    if not isinstance(item, int) or isinstance(item, bool) or not FIRST_YEAR <= item <= LAST_YEAR:
+    if not isinstance(item, int) or isinstance(item, bool) or not FIRST_CITY_YEAR <= item <= LAST_YEAR:
         raise Wrong(f" holds {item!r}")
     return item
 
@@ -339,8 +360,8 @@ TOP: dict[str, Key] = {
 SECTIONS: dict[str, dict[str, Key]] = {
     "design": {
         "kind": choice("panel", "cross_section", default="panel"),
-        "area": optional(choice("county", "state")),
-        "year": whole(FIRST_YEAR, LAST_YEAR, f"a year {_YEAR_WORDS}", default=None),
+        "area": optional(choice("county", "state", "city")),
+        "year": whole(FIRST_CITY_YEAR, LAST_YEAR, f"a year {_YEAR_WORDS}", default=None),
     },
     "outcome": {
         "measure": Key("a measure of data/codebook.toml", _measure),
@@ -372,6 +393,8 @@ SECTIONS: dict[str, dict[str, Key]] = {
         "drop_counties": listed('FIPS codes as quoted text of five digits, ["06037"]', _fips),
         "urban_classes": listed(f"a list of {', '.join(URBAN_CLASSES)}", one_of(URBAN_CLASSES)),
         "without_neighbours": optional(flag()),
+        "largest_hispanic": so_many(3_200, "a number of counties from 0 to 3200, 0 for all"),
+        "hispanic_quartile": whole(1, 4, "a quartile from 1, the lowest, to 4", default=None),
     },
     "covariates": {
         "names": listed("a list of covariates of data/codebook.toml", str),

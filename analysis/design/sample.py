@@ -126,6 +126,41 @@ def in_classes(table: pd.DataFrame, classes: Collection[str]) -> Kept:
     return keep(table, table["urban_class"].isin(list(classes)), f"only {', '.join(sorted(classes))}")
 
 
+def most_of(code: np.ndarray, number: np.ndarray, asked: int) -> np.ndarray:
+    """Return the codes of the areas with the largest numbers, the largest first; of two alike the lower code.
+
+    Args:
+        code: (n,) texts, each once.
+        number: (n,) what they are ranked by, missing where it is not known; such an area is never among them.
+        asked: how many.
+
+    Returns:
+        (min(asked, areas with a number),) codes.
+
+    Example:
+        >>> most_of(np.array(["b", "a", "c", "d"]), np.array([5.0, 5.0, np.nan, 9.0]), 2).tolist()
+        ['d', 'a']
+    """
+    code, number = np.asarray(code), np.asarray(number, dtype=float)
+    known = np.isfinite(number)
+    order = np.lexsort((code[known], -number[known]))
+    return code[known][order[:asked]]
+
+
+def largest(table: pd.DataFrame, asked: int) -> Kept:
+    """Keep the counties with the most Hispanic residents in 2010, a ranking over the whole panel.
+
+    No other rule of the sample moves the ranking, so a sample without a state holds those of the counties that lie
+    elsewhere, and no other in their place.
+
+    Args:
+        table: has ``largest``: whether the county is among them.
+        asked: how many the ranking holds.
+    """
+    words = f"not among the {asked:,} counties with the most Hispanic residents in 2010"
+    return keep(table, table["largest"].to_numpy(dtype=bool), words)
+
+
 def not_excluded(table: pd.DataFrame, reason: str) -> Kept:
     """Drop counties the treatment definition can call neither treated nor comparison, for one reason.
 
@@ -178,6 +213,43 @@ def only_adopters(table: pd.DataFrame, areas: Collection[str]) -> Kept:
     kept = ~adopts
     kept[adopts] = in_areas(table[adopts], areas)
     return keep(table, kept, f"treated outside {', '.join(sorted(areas))}")
+
+
+def in_hispanic_quartile(table: pd.DataFrame, quartile: int) -> Kept:
+    """Drop treated counties outside one quartile of the Hispanic share; comparison counties stay.
+
+    Quartiles are cut over treated counties and those that touch one, each counted once, and a county belongs to the
+    quartile of its own share: a value at a cut lies below it.
+
+    Args:
+        table: rows in which `adopts_in_time` has settled who is treated; has ``hispanic`` (share of residents) and
+            ``touches`` (whether the county touches a treated one).
+        quartile: 1, the lowest, to 4.
+
+    Raises:
+        SampleError: no county is treated or touches one.
+
+    Source: Arellano-Bover and Biasi (2018), whose cuts count a county once a group and quarter.
+
+    Example:
+        >>> rows = pd.DataFrame({"county_fips": ["01", "03", "05", "07"], "year": 2010, "touches": True,
+        ...                      "adopts": [True, True, False, False], "hispanic": [0.05, 0.4, 0.1, 0.2]})
+        >>> in_hispanic_quartile(rows, 4).table["county_fips"].tolist()
+        ['03', '05', '07']
+    """
+    first = table.drop_duplicates("county_fips")
+    beside = first["adopts"].to_numpy(dtype=bool) | first["touches"].to_numpy(dtype=bool)
+    shares = first["hispanic"].to_numpy(dtype=float, na_value=np.nan)[beside]
+    shares = shares[np.isfinite(shares)]
+    if not len(shares):
+        raise SampleError(
+            "no county with a known Hispanic share is treated or touches a treated one", "such counties",
+            "sample.hispanic_quartile",
+        )  # fmt: skip
+    own = table["hispanic"].to_numpy(dtype=float, na_value=np.nan)
+    found = 1 + np.searchsorted(np.quantile(shares, (0.25, 0.5, 0.75)), own, side="left")
+    kept = ~table["adopts"].to_numpy(dtype=bool) | (np.isfinite(own) & (found == quartile))
+    return keep(table, kept, f"treated outside quartile {quartile} of the Hispanic share")
 
 
 def apart_from_treated(table: pd.DataFrame) -> Kept:

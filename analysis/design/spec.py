@@ -88,7 +88,9 @@ class TreatmentSection:
 @dataclass(frozen=True, slots=True)
 class SampleSection:
     """``[sample]``: years and counties; ``years``, ``balance`` and ``drop_years`` belong to panels alone;
-    ``without_neighbours`` leaves out comparison counties that touch a treated one."""
+    ``without_neighbours`` leaves out comparison counties that touch a treated one; ``largest_hispanic`` keeps so many
+    counties, those with the most Hispanic residents in 2010, and None all; ``hispanic_quartile`` keeps treated counties
+    of one quartile of the Hispanic share of 2010, among treated counties and those that touch them, and all others."""
 
     years: tuple[int, int] | None
     drop_years: tuple[int, ...]
@@ -101,6 +103,8 @@ class SampleSection:
     drop_counties: tuple[str, ...]
     urban_classes: tuple[str, ...]
     without_neighbours: bool | None = None
+    largest_hispanic: int | None = None
+    hispanic_quartile: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,8 @@ class EstimatorSection:
     trends: str | None = None
     window: int | None = None
     exposure: str | None = None
+    span: tuple[int, int] | None = None
+    repeats: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from analysis.base.city_names import read_city_policies
 from analysis.base.errors import ProtocolError, SampleError, SpecError, TableError, nearest
 from analysis.base.fips import NEW_YORK_CITY, NEW_YORK_COUNTIES
 from analysis.base.policy_dates import EARLIEST_YEAR, LATEST_YEAR, read_user_policies
@@ -428,6 +429,7 @@ class _Options:
     kind: str
     year: int | None
     last_panel_year: int
+    area: str = "county"
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,7 +464,10 @@ def assign_treatment(panel: Panel, spec: _Sectioned) -> Treatment:
     asked, path = spec.treatment, spec.definition_path
     policies = panel.policies
     if path is not None:
-        policies = with_user_dates(policies, path, panel.table["county_fips"].unique())
+        if panel.area == "city":
+            policies = with_user_city_dates(policies, path, panel.table)
+        else:
+            policies = with_user_dates(policies, path, panel.table["county_fips"].unique())
     treatment = make_treatment(
         panel.table,
         policies,
@@ -473,6 +478,7 @@ def assign_treatment(panel: Panel, spec: _Sectioned) -> Treatment:
         comparison=asked.comparison,  # type: ignore[attr-defined]
         kind=spec.design.kind,  # type: ignore[attr-defined]
         year=asked.status_year or spec.design.year,  # type: ignore[attr-defined]
+        area=panel.area,
     )
     if asked.exposed == "neighbours":  # type: ignore[attr-defined]
         named = spec.sample
@@ -516,6 +522,27 @@ def with_user_dates(policies: pd.DataFrame, path: Path, known: Collection[str]) 
     # Cities of one county stay apart by their names.
     event = ["county_fips", "state", "level", "jurisdiction", "date", "direction"]
     own = own.assign(rows=own.groupby(event, dropna=False)["date"].transform("size")).drop_duplicates(event)
+    return _in_place_of_earlier(policies, own)
+
+
+def with_user_city_dates(policies: pd.DataFrame, path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the policy events of a panel of cities with those of a user's csv in place of any earlier user's.
+
+    Args:
+        policies: table ``policy_events``, with the cities' keys in ``county_fips``.
+        path: the csv; see `analysis.base.city_names.read_city_policies`.
+        table: the panel of cities.
+
+    Raises:
+        SourceError, TableError: as `read_city_policies`: a city of the csv that cannot be placed is named.
+
+    Example:
+        >>> policies = with_user_city_dates(panel.policies, Path("mine.csv"), panel.table)  # doctest: +SKIP
+    """
+    return _in_place_of_earlier(policies, read_city_policies(path, table).assign(rows=1))
+
+
+def _in_place_of_earlier(policies: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
     others = policies[policies["definition_source"] != "user"]
     own = own.assign(event=[f"user-{n:03d}" for n in range(1, len(own) + 1)])
     return pd.concat(
@@ -534,6 +561,7 @@ def make_treatment(
     comparison: str,
     kind: str,
     year: int | None = None,
+    area: str = "county",
 ) -> Treatment:
     """Return for every county of a panel whether it is treated, a clean comparison, or excluded, and since
     when.
@@ -550,6 +578,8 @@ def make_treatment(
         kind: ``panel`` or ``cross_section``.
         year: the year of a cross-section: treated is a policy in force on its 1 January; adopters of that
             year are excluded (under ``adoption_year`` they count as treated).
+        area: ``city`` where rows and events stand under the keys of cities; of lists and a user's csv the cities' own
+            entries then count.
 
     Returns:
         The `Treatment`.
@@ -577,14 +607,14 @@ def make_treatment(
     """
     chosen = definition_of(definition) if isinstance(definition, str) else definition
     counties = _counties(panel_table)
-    options = _Options(onset, upper_bound_dates, comparison, kind, year, int(panel_table["year"].max()))
+    options = _Options(onset, upper_bound_dates, comparison, kind, year, int(panel_table["year"].max()), area)
     _check_options(chosen, options)
     events = _moved_dates(_check_events(policies), upper_bound_dates)
     rows = _BUILDERS[chosen.kind](chosen, counties, events, declines, panel_table, options)
     if kind == "cross_section" and chosen.kind != "list":
         rows = {fips: _in_force(row, options) for fips, row in rows.items()}
     table = _table(counties, rows)
-    notes = _notes(chosen, table, events, declines, counties, options.last_panel_year)
+    notes = _notes(chosen, table, events, declines, counties, options)
     return Treatment(chosen, kind, table, tuple(notes))
 
 
@@ -772,7 +802,8 @@ def _user_rows(
         raise TableError(
             "the policy table holds no events of a user's csv", "the csv that treatment.definition names"
         )
-    named = _by_unit(own[own["level"] == "county"], "county_fips")
+    units = ("county", "city") if options.area == "city" else ("county",)
+    named = _by_unit(own[own["level"].isin(units)], "county_fips")
     whole = _by_unit(own[own["level"] == "state"], "state")
     rows = {}
     for fips, state in counties.itertuples(index=False):
@@ -852,19 +883,21 @@ def _list_rows(
     panel_table: pd.DataFrame, options: _Options,
 ) -> dict[str, _Row]:  # fmt: skip
     listed = events[events["definition_source"] == definition.source]
-    county = set(listed.loc[listed["level"] == "county", "county_fips"])
-    city = set(listed.loc[listed["level"] == "city", "county_fips"])
+    own, other = ("city", "county") if options.area == "city" else ("county", "city")
+    named = set(listed.loc[listed["level"] == own, "county_fips"])
+    beside = set(listed.loc[listed["level"] == other, "county_fips"])
     states = set(listed.loc[listed["level"] == "state", "state"])
     rows = {}
     for fips, state in counties.itertuples(index=False):
-        if fips in county:
-            rows[fips] = _Row("treated", definition.description, level="county", verified=True)
-        elif fips in city:
-            rows[fips] = _Row("excluded", "only a city of the county is listed")
+        if fips in named:
+            rows[fips] = _Row("treated", definition.description, level=own, verified=True)
+        elif fips in beside:
+            only = "only the county of the city" if own == "city" else "only a city of the county"
+            rows[fips] = _Row("excluded", f"{only} is listed")
         elif state in states:
             rows[fips] = _Row("excluded", "not listed in a listed state")
         else:
-            rows[fips] = _Row("comparison", "neither the county nor its state is listed")
+            rows[fips] = _Row("comparison", f"neither the {options.area} nor its state is listed")
     return rows
 
 
@@ -969,7 +1002,7 @@ def _notes(
     events: pd.DataFrame,
     declines: pd.DataFrame,
     counties: pd.DataFrame,
-    last_panel_year: int,
+    options: _Options,
 ) -> Iterable[str]:
     treated = table["status"] == "treated"
     if definition.kind in ("policy", "user"):
@@ -982,7 +1015,7 @@ def _notes(
         cities = known.loc[
             (known["level"] == "city") & known["direction"].isin(LIMITS), "county_fips"
         ].nunique()
-        if cities:
+        if cities and options.area != "city":
             yield f"policies of cities in {cities} counties bind no county jail and treat none"
     bounds = int(table.loc[treated, "upper_bound"].sum())
     if bounds:
@@ -995,7 +1028,7 @@ def _notes(
                 f"{unlisted} comparison counties have five or more recorded declines in a year "
                 "and no documented limit"
             )
-    ended = int((treated & table["last_year"].lt(last_panel_year).fillna(False)).sum())
+    ended = int((treated & table["last_year"].lt(options.last_panel_year).fillna(False)).sum())
     if ended and definition.outcomes_until is None:
         yield f"rows of {ended} treated counties end with a repeal or a law that requires cooperation"
 

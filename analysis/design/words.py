@@ -47,6 +47,11 @@ EFFECTS_WORDS = {
     "county_definition_year": "county by definition of rape, and year",
     "segment_by_year": "county in its border segment, and segment-by-year",
     "pair_by_year": "county in its pair, and pair-by-year",
+    "group_by_year": "county, and year of an adopter with all its neighbours",
+}
+REPEATS_WORDS = {
+    "shared": "a county in several groups shares its weight out",
+    "whole": "a county in several groups has its whole weight in each",
 }
 WITHIN_WORDS = {
     "none": "anywhere in the sample",
@@ -228,6 +233,8 @@ def _treatment_words(spec: Spec) -> list[str]:
         words.append("ring test: untreated neighbours of adopters stand for them, adopters are left out")
     if spec.design.area == "state":
         words.append("counties added up to their states")
+    if spec.design.area == "city":
+        words.append("areas are cities: the counties counted below are cities")
     return words
 
 
@@ -252,6 +259,10 @@ def _sample_words(spec: Spec) -> str:
             parts.append(f"{words} {show(values)}")
     if sample.without_neighbours:
         parts.append("without comparison counties that touch a treated one")
+    if sample.largest_hispanic:
+        parts.append(f"the {sample.largest_hispanic:,} counties with the most Hispanic residents in 2010")
+    if sample.hispanic_quartile is not None:
+        parts.append(f"treated counties of quartile {sample.hispanic_quartile} of the Hispanic share of 2010")
     return "; ".join(parts)
 
 
@@ -264,6 +275,10 @@ def _estimator_words(spec: Spec) -> str:
         parts.append(EFFECTS_WORDS[estimator.effects])
     if estimator.trends == "county":
         parts.append("county trends from the years before adoption")
+    if estimator.span:
+        parts.append(f"from {estimator.span[0]} years before adoption to {estimator.span[1]} after")
+    if estimator.repeats:
+        parts.append(REPEATS_WORDS[estimator.repeats])
     if estimator.window:
         parts.append(f"{estimator.window} years either side of adoption")
     if estimator.exposure == "policed":

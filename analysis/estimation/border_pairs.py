@@ -9,9 +9,14 @@ adopter and its neighbours in a year, effects of each county in a pair or segmen
 Neighbours are also where a policy's effect would go: what it drives across the border is taken for an effect of the
 opposite sign on the other side. So the estimate is the effect plus the displacement (protocol rule 15).
 
-A county repeats as often as it borders. A row weighs the county's weight over the number of pairs (or segments) the
-county is in, so each county counts as it would anywhere else in the study. What repeats is no new information, so errors
-never treat pairs as independent: they are clustered by the state of the row's county, by segment, or by both.
+A group is an adopter with all its untreated neighbours, in whatever state. Groups are the rows of two regressions more, as
+Arellano-Bover and Biasi (2018) run them: one effect of each county, however many groups it is in, beside effects of the
+year (``county_year``) or of the group in a year (``group_by_year``).
+
+A county repeats as often as it borders. A row weighs the county's weight over the number of pairs (or segments, or groups)
+the county is in, so each county counts as it would anywhere else in the study; or, where asked, its whole weight in each.
+What repeats is no new information, so errors never treat pairs as independent: they are clustered by the state of the row's
+county, by segment (of groups: by group), or by both.
 """
 
 from __future__ import annotations
@@ -35,14 +40,23 @@ from analysis.estimation.estimate import (
     tabulate,
 )
 from analysis.estimation.inference import cluster_variance, simultaneous_critical_value, t_quantile
-from analysis.estimation.panel_arrays.effects import Codes
+from analysis.estimation.panel_arrays.effects import Codes, fit_lines, make_effects, make_lines, residuals
 from analysis.estimation.panel_arrays.panel import LongPanel, read_design
 from analysis.estimation.panel_arrays.regression import Inverse, invert
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-EFFECTS = {"pair_by_year": "pair", "segment_by_year": "segment"}
+EFFECTS = {
+    "pair_by_year": "pair",
+    "segment_by_year": "segment",
+    "group_by_year": "group",
+    "county_year": "group",
+}
+# Effects beside which a county has one effect, however many groups it is in.
+ONE_EFFECT_A_COUNTY = ("group_by_year", "county_year")
+# Two years make a line that fits them exactly and tells nothing of its own error.
+FEWEST_LINE_YEARS = 3
 METHODS = ("post", "event_time")
 NEIGHBOURS = {
     "all": "in its own state or another",
@@ -82,9 +96,10 @@ class Borders:
         group: (n,) codes from 0 to G - 1.
         member: (n,) codes of group and county, from 0.
         level: (n,) codes of group and year, from 0.
-        segment: (n,) codes.
+        segment: (n,) codes; of groups the group.
         own: (n,) whether the row is the adopter's.
-        weight: (n,) the county's weight over the number of groups it is in.
+        time: (n,) event time of the group's adopter.
+        weight: (n,) the county's weight over the number of groups it is in, or the whole of it.
     """
 
     row: Codes
@@ -93,11 +108,22 @@ class Borders:
     level: Codes
     segment: Codes
     own: Flags
+    time: Array
     weight: Array
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.row)
+
+    def rows(self, keep: Flags) -> Borders:
+        """Return some of the rows, codes from 0 again."""
+        group, member, level, segment = (
+            np.unique(codes[keep], return_inverse=True)[1].astype(np.intp)
+            for codes in (self.group, self.member, self.level, self.segment)
+        )
+        return Borders(
+            self.row[keep], group, member, level, segment, self.own[keep], self.time[keep], self.weight[keep]
+        )
 
 
 def fit(design: Design) -> Estimate:
@@ -105,9 +131,13 @@ def fit(design: Design) -> Estimate:
 
     Args:
         design: a panel with ``geography``. ``estimator.effects`` pair_by_year or segment_by_year, beside an effect of
-            each county in a pair or segment; ``estimator.method`` post (one coefficient) or event_time;
-            ``estimator.neighbours`` all, same_state or other_state; ``treatment.comparison`` never_treated or
-            not_yet_treated (a pair of two adopters then ends when the second adopts); ``controls.policies``.
+            each county in a pair or segment; group_by_year or county_year, beside one effect of each county;
+            ``estimator.method`` post (one coefficient) or event_time; ``estimator.neighbours`` all, same_state or
+            other_state; ``estimator.span`` years before and after adoption that are kept; ``estimator.trends`` county (a
+            line of each county in a group, fitted on the years before adoption, is taken off); ``estimator.repeats``
+            shared or whole weights of counties in several groups; ``treatment.comparison`` never_treated or
+            not_yet_treated (a pair of two adopters then ends when the second adopts); ``controls.policies``;
+            covariates, each with its own effect in every year.
 
     Returns:
         An Estimate of estimand ``att`` (one row) or ``event_time``, the last year wholly before adoption the base.
@@ -136,28 +166,53 @@ def fit(design: Design) -> Estimate:
     pairs = find_pairs(
         panel, design.geography.neighbours, which, never_alone=spec.treatment.comparison == "never_treated"
     )
-    dynamic = spec.estimator.method == "event_time"
+    asked = spec.estimator
+    effects = asked.effects or ""
+    dynamic = asked.method == "event_time"
     reference = -1 - panel.anticipation
-    borders = make_borders(panel, pairs, EFFECTS[spec.estimator.effects or ""], every_year=dynamic)
+    lines = asked.trends == "county"
+    borders = make_borders(
+        panel, pairs, EFFECTS[effects], every_year=dynamic, span=asked.span, lines=lines, whole=asked.repeats == "whole"
+    )  # fmt: skip
     if not len(borders):
+        before = f" {FEWEST_LINE_YEARS} years" if lines else ""
         raise SampleError(
-            f"no pair of an adopter and an untreated neighbour {NEIGHBOURS[which]} is observed before and after adoption",
+            f"no pair of an adopter and an untreated neighbour {NEIGHBOURS[which]} is observed{before} before and after "
+            "adoption",
             "adopters that touch a comparison county",
             "sample, treatment or estimator.neighbours",
         )
+    outcome = panel.outcome[borders.row]
+    if lines:
+        outcome = without_lines(
+            outcome,
+            borders.member,
+            panel.years[panel.year[borders.row]],
+            borders.time,
+            borders.weight,
+            reference,
+        )
+        near = _near(borders.time, asked.span, panel.anticipation)
+        borders, outcome = borders.rows(near), outcome[near]
     time = np.where(borders.own, panel.event_time[borders.row], np.nan)
     times = np.array([t for t in np.unique(time[np.isfinite(time)]).astype(int) if t != reference], dtype=int)
     columns = time[:, None] == times if dynamic else (time >= 0)[:, None]
-    found = _regress(panel, borders, columns)
+    found = _regress(panel, borders, outcome, columns, effects)
     if np.isnan(found.coefficient).all():
         raise SampleError(
-            "treatment does not vary beyond the controls", "fewer control policies", "controls.policies"
+            "treatment does not vary beyond the controls and covariates",
+            "fewer of them, or more pairs",
+            "controls.policies or covariates.names",
         )
     county = panel.county[borders.row]
     states = cluster_labels(panel.counties, "state")[county]
     nested = spec.inference.by != "state"
     crossing = _crosses(borders, states)
-    counted = found.rank + (1 if nested or not crossing.any() else len(np.unique(borders.level[crossing])))
+    if effects == "county_year":
+        loose = len(np.unique(panel.year[borders.row]))
+    else:
+        loose = 1 if nested or not crossing.any() else len(np.unique(borders.level[crossing]))
+    counted = found.rank + loose
     scores = found.scores * np.sqrt((len(borders) - 1) / (len(borders) - counted))
     seats = np.full((len(panel.counties), columns.shape[1]), np.nan)
     seats[np.unique(county)] = 0.0
@@ -207,8 +262,6 @@ def _refuse(design: Design) -> None:
          "inference.vcov"),
         (f'inference.by = "{spec.inference.by}" with border_pairs, whose counties repeat', spec.inference.by not in BY,
          " or ".join(BY), "inference.by"),
-        ("covariates.names with border_pairs", bool(design.covariates),
-         "none: county effects absorb what is fixed in time", "covariates.names"),
         ("states as areas with border_pairs", spec.design.area == "state", "counties", "design.area"),
     ):  # fmt: skip
         if wrong:
@@ -257,43 +310,103 @@ def find_pairs(panel: LongPanel, neighbours: pd.DataFrame, which: str, *, never_
     return Pairs(a, b, segment, observed[a] & untreated[b])
 
 
-def make_borders(panel: LongPanel, pairs: Pairs, group: str, *, every_year: bool) -> Borders:
-    """Return the panel of pairs or segments, from pairs observed together before and after adoption.
+def make_borders(
+    panel: LongPanel,
+    pairs: Pairs,
+    group: str,
+    *,
+    every_year: bool,
+    span: tuple[int, int] | None = None,
+    lines: bool = False,
+    whole: bool = False,
+) -> Borders:
+    """Return the panel of pairs, segments or groups, from pairs observed together before and after adoption.
 
     Args:
         panel: the panel.
         pairs: from `find_pairs`.
-        group: pair | segment.
+        group: pair | segment | group.
         every_year: False leaves out the years in which an adopter may already anticipate.
+        span: years before and after adoption in which a pair must be observed, and others are left out; None for all.
+        lines: True keeps earlier years too, and pairs with enough years before adoption for a line alone.
+        whole: True gives a county its whole weight in each group.
     """
     time = panel.wide(panel.event_time)[pairs.adopter]
     before, after = time <= -1 - panel.anticipation, time >= 0
     usable = pairs.usable if every_year else pairs.usable & (before | after)
+    near = _near(time, span, panel.anticipation)
     # A pair seen on one side of adoption tells nothing of a change.
-    sides = [(usable & side).any(axis=1, keepdims=True) for side in (before, after)]
-    p, year = np.nonzero(usable & sides[0] & sides[1])
-    code = pairs.segment if group == "segment" else np.arange(len(pairs), dtype=np.intp)
+    sides = [(usable & near & side).any(axis=1, keepdims=True) for side in (before, after)]
+    usable = usable & sides[0] & sides[1] & (near | (before & lines))
+    if lines:
+        usable &= (usable & before).sum(axis=1, keepdims=True) >= FEWEST_LINE_YEARS
+    p, year = np.nonzero(usable)
+    code = {"segment": pairs.segment, "group": pairs.adopter}.get(group, np.arange(len(pairs), dtype=np.intp))
+    of_pair = pairs.adopter if group == "group" else pairs.segment
     size, length = len(panel.counties), len(panel.years)
     # The adopter stands in a segment once a year, however many neighbours it has there.
     keys = np.concatenate(
         [(code[p] * size + who[p]) * length + year for who in (pairs.adopter, pairs.neighbour)]
     )
     keys, at = np.unique(keys, return_index=True)
-    own, segment = np.repeat([True, False], len(p))[at], np.tile(pairs.segment[p], 2)[at]
+    own, segment = np.repeat([True, False], len(p))[at], np.tile(of_pair[p], 2)[at]
+    of_adopter = np.tile(time[p, year], 2)[at]
     member, year = keys // length, (keys % length).astype(np.intp)
     group_of, county = member // size, member % size
     at_row = np.full((size, length), -1, dtype=np.intp)
     at_row[panel.county, panel.year] = np.arange(len(panel.county))
     shared = np.bincount(np.unique(member) % size, minlength=size)
     row = at_row[county, year]
-    weight = panel.weight[row] / shared[county]
+    weight = panel.weight[row] / (1 if whole else shared[county])
     member_code, group_code, level, segment_code = (
         np.unique(codes, return_inverse=True)[1].astype(np.intp)
         for codes in (member, group_of, group_of * length + year, segment)
     )
     # About one, so that the arithmetic keeps its digits.
     scale = panel.weight.mean() if len(row) else 1.0
-    return Borders(row, group_code, member_code, level, segment_code, own, weight / scale)
+    return Borders(row, group_code, member_code, level, segment_code, own, of_adopter, weight / scale)
+
+
+def _near(time: Array, span: tuple[int, int] | None, anticipation: int) -> Flags:
+    """Return which event times lie within so many years before adoption (and its anticipation) and after it."""
+    if span is None:
+        return np.isfinite(time)
+    return np.asarray((time >= -span[0] - anticipation) & (time < span[1]), dtype=bool)
+
+
+def without_lines(
+    outcome: Array, member: Codes, year: NDArray[np.int64], time: Array, weight: Array, reference: int
+) -> Array:
+    """Return an outcome without the slope each county in a group had before adoption.
+
+    Args:
+        outcome: (n,).
+        member: (n,) codes of county and group, from 0.
+        year: (n,) calendar years.
+        time: (n,) event time of the group's adopter.
+        weight: (n,) positive.
+        reference: event time of the last year before adoption and its anticipation; the line is fitted up to it, and
+            takes nothing off there.
+
+    Returns:
+        (n,).
+
+    Assumption: the slope of those years would have gone on in a straight line.
+
+    Example:
+        >>> year = np.array([2010, 2011, 2012, 2014])
+        >>> grown = np.array([1.0, 2.0, 3.0, 9.0])  # by 1 a year, and 4 more after adoption in 2013
+        >>> without_lines(grown, np.zeros(4, int), year, np.array([-3.0, -2, -1, 0]), np.ones(4), -1).round(9).tolist()
+        [3.0, 3.0, 3.0, 7.0]
+    """
+    before = time <= reference
+    calendar = year.astype(float)
+    members = int(member.max(initial=-1)) + 1
+    lines = make_lines(member[before], calendar[before], weight[before], members)
+    slope = fit_lines(lines, outcome[before, None])[1][:, 0]
+    last = np.full(members, -np.inf)
+    np.maximum.at(last, member[before], calendar[before])
+    return np.asarray(outcome - slope[member] * (calendar - last[member]), dtype=float)
 
 
 def _crosses(borders: Borders, states: NDArray[np.str_]) -> Flags:
@@ -315,11 +428,9 @@ class _Fitted:
     rank: int
 
 
-def _regress(panel: LongPanel, borders: Borders, columns: Flags) -> _Fitted:
-    x = np.hstack([columns.astype(float), panel.controls[borders.row]])
-    swept = without_effects(
-        np.column_stack([panel.outcome[borders.row], x]), borders.group, borders.member, borders.level, borders.weight
-    )  # fmt: skip
+def _regress(panel: LongPanel, borders: Borders, outcome: Array, columns: Flags, effects: str) -> _Fitted:
+    x = np.hstack([columns.astype(float), panel.controls[borders.row], _by_year(panel, borders)])
+    swept = _swept(panel, borders, np.column_stack([outcome, x]), effects)
     y, own = swept[:, 0], swept[:, 1:]
     inverse: Inverse = invert(own, borders.weight, x)
     solution = inverse.matrix @ (own.T @ (borders.weight * y))
@@ -331,6 +442,25 @@ def _regress(panel: LongPanel, borders: Borders, columns: Flags) -> _Fitted:
         np.where(told, scores[:, :k], 0.0),
         x.shape[1] - inverse.null.shape[1],
     )
+
+
+def _by_year(panel: LongPanel, borders: Borders) -> Array:
+    """Return the covariates in each year but the first, (n, p times years less one): a share may matter more by year."""
+    held = panel.covariates[panel.county[borders.row]]
+    year = panel.year[borders.row]
+    return np.hstack([held[:, :0], *(held * (year == t)[:, None] for t in np.unique(year)[1:])])
+
+
+def _swept(panel: LongPanel, borders: Borders, columns: Array, effects: str) -> Array:
+    """Return columns (n, k) without the effects."""
+    if effects not in ONE_EFFECT_A_COUNTY:
+        return without_effects(columns, borders.group, borders.member, borders.level, borders.weight)
+    county = np.unique(panel.county[borders.row], return_inverse=True)[1].astype(np.intp)
+    level = borders.level
+    if effects == "county_year":
+        level = np.unique(panel.year[borders.row], return_inverse=True)[1].astype(np.intp)
+    made = make_effects(county, level, borders.weight, int(county.max()) + 1, int(level.max()) + 1)
+    return residuals(made, columns)
 
 
 def without_effects(columns: Array, group: Codes, member: Codes, level: Codes, weight: Array) -> Array:
@@ -508,15 +638,44 @@ def _notes(
     often = np.unique(members[:, 1], return_counts=True)[1]
     segments = len(np.unique(borders.segment))
     weighted = "one" if spec.estimator.weights == "none" else "its baseline population"
+    whole = spec.estimator.repeats == "whole"
+    shared_out = (
+        "in each: who borders often counts often"
+        if whole
+        else "over their number, so each county counts once"
+    )
+    held = {
+        "county_year": "the year and of each county",
+        "group_by_year": "group by year and of each county",
+    }.get(spec.estimator.effects or "", f"{group} by year and of each county in a {group}")
+    loose = (
+        "the years"
+        if spec.estimator.effects == "county_year"
+        else f"a constant or the {group}-years not nested in clusters"
+    )
     notes = [
-        f"{len(beside)} pairs of {adopters} adopters and {others} untreated neighbours "
-        f"{NEIGHBOURS[_which(design)]}, in {segments} segments (an adopter with its neighbours in "
-        "one state)",
+        f"{len(beside)} pairs of {adopters} adopters and {others} untreated neighbours {NEIGHBOURS[_which(design)]}, in "
+        + (
+            f"{segments} groups (an adopter with all its neighbours), which stand for segments in the errors"
+            if group == "group"
+            else f"{segments} segments (an adopter with its neighbours in one state)"
+        ),
         f"{int((often > 1).sum())} of {len(often)} counties are in several {group}s, up to {int(often.max())}; a row weighs "
-        f"the county's weight ({weighted}) over their number, so each county counts once",
-        f"effects of {group} by year and of each county in a {group}; error factor (N - 1) / (N - k) x G / (G - 1), "
-        f"N = {len(borders):,}, k = {counted}: regressors, and a constant or the {group}-years not nested in clusters",
+        f"the county's weight ({weighted}) {shared_out}",
+        f"effects of {held}; error factor (N - 1) / (N - k) x G / (G - 1), N = {len(borders):,}, k = {counted}: "
+        f"regressors, and {loose}",
     ]
+    if spec.estimator.span is not None:
+        notes.append(
+            f"years from {spec.estimator.span[0]} before adoption to {spec.estimator.span[1]} after alone"
+        )
+    if spec.estimator.trends == "county":
+        notes.append(
+            f"a line of each county in a {group}, fitted on its years before adoption (at least {FEWEST_LINE_YEARS}), is "
+            "taken off; it is part of what varies between clusters, so the errors hold it"
+        )
+    if design.covariates:
+        notes.append(f"each covariate has its own effect in every year: {', '.join(design.covariates)}")
     if spec.estimator.method == "event_time":
         notes.append(
             f"universal base: the last year wholly before adoption (event time {-1 - panel.anticipation})"

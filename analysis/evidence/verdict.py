@@ -27,6 +27,11 @@ OPPOSITE = "opposite sign"
 SIGN_OPEN = "another size, sign not determined"
 NULL_AGREES = "published null, equivalent to zero here"
 NULL_DIFFERS = "published null, different from zero here"
+SIGN_AGREES = "published sign"
+SIGN_NOTHING = "published sign, equivalent to zero here"
+
+RECOVERS = "recovers the known effect"
+DOES_NOT_RECOVER = "does not recover the known effect"
 
 
 def excludes_zero(conf_low: float, conf_high: float) -> bool:
@@ -114,6 +119,79 @@ def agreement(conf_low: float, conf_high: float, size: float | None, found: Prec
     return ANOTHER_SIZE if (conf_low > 0) == (size > 0) else OPPOSITE
 
 
+def sign_agreement(conf_low: float, conf_high: float, sign: int, found: Precision) -> str:
+    """Return how an interval stands to a published direction without a size, and "" where it is inconclusive.
+
+    An interval that excludes zero has the published sign or the opposite one; one equivalent to zero has neither,
+    whichever side of zero it lies on, because equivalence is asked first (rule 19).
+
+    Args:
+        conf_low: lower end.
+        conf_high: upper end.
+        sign: 1 or -1, as published.
+        found: from `precision`.
+
+    Raises:
+        ValueError: another sign.
+
+    Example:
+        >>> sign_agreement(-60.0, -10.0, -1, "different from zero"), sign_agreement(-2.0, 3.0, -1, "equivalent to zero")
+        ('published sign', 'published sign, equivalent to zero here')
+    """
+    if sign not in (1, -1):
+        raise ValueError(f"a published sign of {sign}; 1 or -1")
+    if found == INCONCLUSIVE:
+        return ""
+    if found == EQUIVALENT:
+        return SIGN_NOTHING
+    return SIGN_AGREES if (conf_low > 0) == (sign > 0) else OPPOSITE
+
+
+def recovery(conf_low: float, conf_high: float, known: float, bound: float) -> str:
+    """Return whether an interval recovers an effect that was built into a simulated world: an axis of its own.
+
+    It does not where the known effect lies outside. It does where the effect lies inside an interval that is
+    informative: one whose half-length is at most the bound. A longer interval that holds the effect is
+    ``inconclusive``, because it holds many others too.
+
+    Args:
+        conf_low: lower end; missing where the interval has no such end.
+        conf_high: upper end.
+        known: effect built in, same unit.
+        bound: stated bound of equivalence, positive, same unit: the longest half that is informative.
+
+    Raises:
+        ValueError: the ends are in the wrong order, or the bound is not positive.
+
+    Example:
+        >>> recovery(2.0, 8.0, 5.0, 4.0), recovery(6.0, 8.0, 5.0, 4.0), recovery(-20.0, 30.0, 5.0, 4.0)
+        ('recovers the known effect', 'does not recover the known effect', 'inconclusive')
+    """
+    if conf_low > conf_high:
+        raise ValueError(f"interval ends {conf_low} and {conf_high} are in the wrong order")
+    if not bound > 0:
+        raise ValueError(f"a bound of {bound} is not positive")
+    if known < conf_low or known > conf_high:
+        return DOES_NOT_RECOVER
+    return RECOVERS if (conf_high - conf_low) / 2 <= bound else INCONCLUSIVE
+
+
+def reproduces(estimate: float, published: float, digits: int) -> bool:
+    """Return whether an estimate is the published number within the rounding of its printed digits.
+
+    Args:
+        estimate: computed on the study's own data.
+        published: as printed.
+        digits: decimals printed; negative where tens or hundreds were.
+
+    Example:
+        >>> reproduces(-35.46, -35.5, 1), reproduces(-35.44, -35.5, 1), reproduces(float("nan"), -35.5, 1)
+        (True, False, False)
+    """
+    # Decimal fractions are not exact in binary: a hair more than half a digit is half a digit.
+    return bool(abs(estimate - published) <= 0.5 * 10.0**-digits * (1 + 1e-9) + 1e-12 * abs(published))
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Both axes and the sentence.
@@ -142,6 +220,7 @@ def verdict(
     carries: bool,
     definition: str,
     own_data: bool = False,
+    sign: int = 0,
 ) -> Verdict:
     """Return the verdict on one estimate beside one published figure (rules 7, 12, 19, 20).
 
@@ -156,6 +235,7 @@ def verdict(
             independent do not, nor does a list made after the outcomes.
         definition: treatment definition in words.
         own_data: whether list and method are the study's own; only then is anything "reproduced".
+        sign: 1 or -1 where a direction was published and no size; 0 otherwise.
 
     Example:
         >>> verdict(-90.0, 40.0, 35.5, size=-35.5, n_treated=44, n_states=9, carries=True,
@@ -171,10 +251,14 @@ def verdict(
     if np.isnan(conf_low) and np.isnan(conf_high):
         return Verdict("", "", NO_VERDICT, f"{lead}{NO_VERDICT}; no interval")
     found = precision(conf_low, conf_high, bound)
-    agrees = agreement(conf_low, conf_high, size, found)
+    agrees = (
+        sign_agreement(conf_low, conf_high, sign, found)
+        if sign
+        else agreement(conf_low, conf_high, size, found)
+    )
     if found == INCONCLUSIVE:
         return Verdict(found, "", INCONCLUSIVE, f"{lead}{INCONCLUSIVE}")
-    same = agrees in (INSIDE, NULL_AGREES)
+    same = agrees in (INSIDE, NULL_AGREES, SIGN_AGREES)
     word = {(False, True): "consistent", (False, False): "not consistent",
             (True, True): "reproduced", (True, False): "not reproduced"}[own_data, same]  # fmt: skip
     both = (

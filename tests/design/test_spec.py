@@ -510,6 +510,7 @@ CHANGES = {
     "sample.drop_counties": ["01001"],
     "sample.urban_classes": ["noncore"],
     "sample.without_neighbours": True,
+    "sample.hispanic_quartile": 4,
     "covariates.names": ["poverty"],
     "covariates.vintage": {"panel": "2000", "cross_section": "2006_2010"},
     "controls.policies": ["secure_communities"],
@@ -534,6 +535,8 @@ CHANGES = {
     "estimator.neighbours": {"panel": 2, "cross_section": 2, "border_pairs": "other_state"},
     "estimator.trends": "county",
     "estimator.window": 2,
+    "estimator.span": [2, 1],
+    "estimator.repeats": "whole",
     "estimator.exposure": "policed",
     "estimator.replacement": False,
     "estimator.caliper": 0.2,
@@ -679,6 +682,7 @@ REFUSED_BY_KIND = {
 # What one estimator refuses, and what it honours although others of its kind do not.
 REFUSED_ALONE = {
     "two_way": {"covariates.names", "covariates.vintage", "treatment.anticipation", "treatment.comparison"},
+    # Its text has no covariates, and neither names nor a vintage alone make one.
     "border_pairs": {"covariates.names", "covariates.vintage", "sample.without_neighbours"},
     **{
         name: {

@@ -496,7 +496,7 @@ def test_what_a_pair_shares_in_a_year_drops_out():
 
 def test_what_cannot_be_honoured_is_refused():
     for keys, wanted in (
-        ({"effects": "county_year"}, "pair_by_year"),
+        ({"effects": "state_by_year"}, "pair_by_year"),
         ({"method": "doubly_robust"}, "post"),
         ({"neighbours": 1}, "same_state"),
         ({"by": "county"}, "segment"),
