@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
 import typer  # noqa: E402
 from rich.console import Console  # noqa: E402
 
-from analysis.base.errors import StudyError  # noqa: E402
+from analysis.base.errors import SourceError, StudyError, nearest  # noqa: E402
 
 app = typer.Typer(
     name="analysis",
@@ -130,8 +131,8 @@ def check(spec: SpecName, simulated: Simulated = False) -> None:
     from analysis.design.spec import load_spec
     from analysis.design.words import describe
 
-    loaded = load_spec(spec)
-    panel = _panel(simulated)
+    loaded, study = load_spec(spec), _study(simulated)
+    panel = study.beside.cities if loaded.design.area == "city" else study.panel
     out.print(describe(loaded, make_design(panel, loaded.expand()[0])), markup=False)
     if panel.simulated:
         out.print("\nSIMULATED DATA: counted on the twin.")
@@ -144,6 +145,15 @@ def run(
         Path, typer.Option("--out", help="Folder for estimates, figures and the one-page summary.")
     ],
     simulated: Simulated = False,
+    county_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--county-file", help="County file of crimes (NACJD DS0004), for outcome.build = county_file."
+        ),
+    ] = None,
+    county_file_year: Annotated[
+        int | None, typer.Option("--county-file-year", help="The year of that file.")
+    ] = None,
 ) -> None:
     """Run a spec: estimates.csv, attrition.csv, the standard figures and a one-page summary, into a folder.
 
@@ -151,13 +161,20 @@ def run(
 
     Example: python -m analysis run my_rule.toml --out my_rule/
     """
+    if (county_file is None) != (county_file_year is None):
+        raise SourceError("one of --county-file and --county-file-year", "both, or neither", "the options")
     from analysis.base.codebook import load_codebook
     from analysis.design.spec import load_spec
     from analysis.evidence.results import write_results
     from analysis.evidence.runs import run_specs
     from analysis.report.page import write_page
 
-    loaded, panel = load_spec(spec), _panel(simulated)
+    loaded, study = load_spec(spec), _study(simulated)
+    panel = study.beside.cities if loaded.design.area == "city" else study.panel
+    if county_file is not None and county_file_year is not None:
+        from analysis.panel.county_file import add_county_file, load_county_file
+
+        panel = add_county_file(panel, load_county_file(county_file, county_file_year))
     with err.status(loaded.name) as status:
         runs = run_specs(
             panel, [loaded], progress=lambda done, n, name: status.update(f"{done}/{n} {name}"), jobs=2
@@ -271,6 +288,49 @@ def diff(
         raise typer.Exit(0)
     _print_frame(rows.head(40), f"{name}: {len(rows)} values differ from the committed csv")
     raise typer.Exit(1)
+
+
+@app.command()
+def ledger(
+    figure: Annotated[
+        str,
+        typer.Argument(help="A registered figure such as wong2017.crime.all: every specification beside it."),
+    ] = "",
+    short: Annotated[bool, typer.Option("--short", help="Headline figures and counts alone.")] = False,
+    simulated: Simulated = False,
+) -> None:
+    """Print published findings beside ours: every registered figure, what stands beside it, and the verdict.
+
+    What is missing is run first, from raw files where there is no panel yet. With a figure, every specification that
+    answers it. Lists of the authors' own in data/lists are run too; docs/published.md says how a figure is filled in.
+
+    Example: python -m analysis ledger --short
+    """
+    from analysis.evidence.ledger import ledger_text
+
+    study = _study(simulated)
+    with err.status("ledger") as status:
+        beside = replace(study, say=status.update).beside
+        table = beside.frame("ledger")
+    if not figure:
+        shares, moves = beside.frame("verdict_shares"), beside.frame("class_moves")
+        out.print(ledger_text(table, shares, moves, short=short), markup=False)
+        return
+    if figure not in set(table["figure"]):
+        known = list(table["figure"])
+        raise StudyError(
+            f"no registered figure '{figure}'{nearest(figure, known)}", "an id of data/published.yaml"
+        )
+    rows = beside.specifications
+    rows = rows[rows["figure"].eq(figure)]
+    columns = ["spec", "estimate", "conf_low", "conf_high", "n_treated", "n_states", "verdict", "agreement"]
+    if table["simulated"].eq(True).any():
+        out.print("SIMULATED DATA: effects were built in.")
+    title = f"{figure}: {len(rows):,} specifications, in the unit of the figure"
+    _print_frame(rows[columns].round(3), title)
+    reason = table.loc[table["figure"].eq(figure), "reason"].iloc[0]
+    if reason:
+        out.print(f"\n{reason}", markup=False)
 
 
 @app.command()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from analysis.evidence.matches import MatchedSample
     from analysis.evidence.multiverse import Engine
     from analysis.evidence.runs import Runs
+    from analysis.published_studies import PublishedStudies
     from analysis.report.outputs import Context
 
 MAIN_SPECS = (
@@ -171,8 +172,21 @@ class Study:
     def specs(self) -> dict[str, Spec]:
         """The main specs by name."""
         from analysis.design.spec import load_spec
+        from analysis.evidence.studies.all import SPEC_FILES
+        from analysis.published_studies import BUILD_SPECS
 
-        return {name: load_spec(name) for name in (*ALL_SPECS, *BEARING_SPECS)}
+        names = dict.fromkeys((*ALL_SPECS, *BEARING_SPECS, *SPEC_FILES, BUILD_SPECS))
+        return {name: load_spec(name) for name in names}
+
+    @property
+    def main_specs(self) -> tuple[str, ...]:
+        """Specs of the main job: their estimates stand in ``data/results/estimates.csv`` and ``designs.csv``."""
+        return ALL_SPECS
+
+    @property
+    def jobs(self) -> int:
+        """Processes that run specs side by side."""
+        return JOBS
 
     @cached_property
     def run_key(self) -> str:
@@ -190,7 +204,7 @@ class Study:
 
         missing = [name for name in names if name not in self._runs]
         if missing:
-            batch = run_specs(self.panel, [self.specs[n] for n in missing], progress=self._tell, jobs=JOBS)
+            batch = run_specs(self.panel, [self.specs[n] for n in missing], progress=self.tell, jobs=JOBS)
             for name in missing:
                 own = {spec.name for spec in self.specs[name].expand()}
                 kept = tuple(run for run in batch.runs if run.spec.name in own)
@@ -201,7 +215,8 @@ class Study:
             pd.concat([p.results for p in parts], ignore_index=True),
         )
 
-    def _tell(self, done: int, everything: int, name: str) -> None:
+    def tell(self, done: int, everything: int, name: str) -> None:
+        """Say how far a run of specifications has come."""
         self.say(f"{done}/{everything} specifications: {name}")
 
     @cached_property
@@ -299,7 +314,7 @@ class Study:
         if self.force:
             shutil.rmtree(self.paths.multiverse, ignore_errors=True)
         if self.force or not _holds(path.with_suffix(".json"), key, path):
-            self.run_grid(grid, None, Engine(jobs=JOBS), lambda n, of: self._tell(n, of, "multiverse"))
+            self.run_grid(grid, None, Engine(jobs=JOBS), lambda n, of: self.tell(n, of, "multiverse"))
         return read_multiverse(path)
 
     @cached_property
@@ -430,6 +445,13 @@ class Study:
                 self._bearing[one] = self._kept(one, lambda one=one: made[one])  # type: ignore[misc]
         return self._bearing[name]
 
+    @cached_property
+    def beside(self) -> PublishedStudies:
+        """The published studies beside ours."""
+        from analysis.published_studies import PublishedStudies
+
+        return PublishedStudies(self)
+
     def _of_designs(self, *designs: str) -> list[Spec]:
         """Return specifications of ``designs`` with California: both outcomes, both weights."""
         from analysis.evidence.design_checks import named
@@ -439,22 +461,27 @@ class Study:
         names = ["/".join(filter(None, ("designs", design, end))) for design in designs for end in ends]
         return named(self.specs["designs"].expand(), names)
 
+    def stands(self, file: Path, key: str) -> bool:
+        """Say whether a file of results need not be made anew: its stamp holds the key, and the file is the stamp's."""
+        return not self.force and _holds(file.with_suffix(".json"), key, file)
+
     def _stands(self, name: str) -> bool:
-        """Say whether a frame of results need not be made anew."""
-        file, stamp = self.paths.results / f"{name}.csv", self.paths.results / f"{name}.json"
-        return not self.force and _holds(stamp, self.run_key, file)
+        return self.stands(self.paths.results / f"{name}.csv", self.run_key)
 
     def _kept(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        return self.kept(name, make, self.run_key)
+
+    def kept(self, name: str, make: Callable[[], pd.DataFrame], key: str) -> pd.DataFrame:
         """Return a frame of results, made and written where its key no longer stands; it names no county."""
         from analysis.evidence.results import FLOAT_FORMAT
 
         file, stamp = self.paths.results / f"{name}.csv", self.paths.results / f"{name}.json"
-        if not self._stands(name):
+        if not self.stands(file, key):
             frame = make()
             with replacing(file) as temporary:
                 frame.to_csv(temporary, index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
             facts = {
-                "key": self.run_key,
+                "key": key,
                 "simulated": self.paths.simulated,
                 "sha256": sha256_of(file),
                 "columns": {str(column): _kind(frame[column]) for column in frame},
@@ -512,6 +539,7 @@ class Study:
             "reporting_inputs": sha256_of(self.paths.root / "data" / "reporting.toml"),
             "multiverse": digest_of([key, self.multiverse_key]),
             **dict.fromkeys(("joint_test", "grid_plan", *FRAMES), key),
+            **self.beside.digests,
         }
         return Context(
             paths=self.paths,
@@ -548,6 +576,7 @@ class Study:
                 "joint_test": lambda: self.joint_test,
                 "grid_plan": lambda: self.grid_plan,
                 **{name: partial(self.bearing, name) for name in FRAMES},
+                **self.beside.frames,
             },
             digests=digests,
         )
@@ -810,6 +839,8 @@ def reproduce(study: Study, line: Timed) -> pd.DataFrame:
     line("multiverse", f"{len(study.multiverse):,} specifications")
     line("joint test", f"{int(study.joint_test['n_specs'].max()):,} specifications at once")
     line("what they bear", f"{len(study.bearing('nulls')):,} headline estimates")
+    line("published studies", f"{len(study.beside.results):,} specifications")
+    line("ledger", f"{len(study.beside.frame('ledger')):,} registered figures")
     for name in OUTPUTS:
         todo = study.force or stale(name, study.context)
         make_output(name, study.context, force=study.force)

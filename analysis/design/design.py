@@ -550,7 +550,7 @@ def largest_hispanic(table: pd.DataFrame, asked: int) -> list[str]:
 
     Args:
         table: county-years with ``county_fips, year, population`` (residents) and ``hispanic_2010`` (share of residents,
-            ACS 2006-2010).
+            Census 2010).
         asked: how many.
 
     Returns:

@@ -1,9 +1,9 @@
 """Cities as the areas of a panel: city-years under the columns that designs read.
 
 What is the city's own: offences, people, and the rates and coverage made of them. What is not: there is no census
-table of cities among the raw files, so covariates (but for the logarithm of residents) and federal policies are those of the county that holds
-the city; and dated policies are documented for counties, so a city is treated when the county that holds it has one. The lists of 2017 and 2025
-name cities, undated. A list of cities with dates is brought as a csv.
+table of cities among the raw files, so covariates (but for the logarithm of residents) and federal policies are those of
+the county that holds the city; and dated policies are documented for counties, so a city is treated when the county that
+holds it has one. The lists of 2017 and 2025 name cities, undated. A list of cities with dates is brought as a csv.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ def city_areas(panel: Panel, cities: pd.DataFrame) -> Panel:
             100,000 and more for 1985-2012.
 
     Returns:
-        A `Panel` with ``area = "city"``, its table sorted by city and year. ``county_fips`` holds the city's key (the county's code, a colon,
-        the name), ``holding_county`` the county; a city that spans counties belongs to the one with most of its people.
-        ``population`` and the counts are the city's; ``policed_<measure>`` is its population where it reports the measure, ``coverage_<measure>``
-        1 or 0, ``rate_policed_<measure>`` per 100,000. ``log_population_<year>`` is the city's own, every other
-        covariate the county's. ``policies`` holds documented policies of counties once for each city they hold, and the
+        A `Panel` with ``area = "city"``, its table sorted by city and year. ``county_fips`` holds the city's key (the
+        county's code, a colon, the name), ``holding_county`` the county; a city that spans counties belongs to the one with
+        most of its people. ``population`` and the counts are the city's; ``policed_<measure>`` is its population where it
+        reports the measure, ``coverage_<measure>`` 1 or 0, ``rate_policed_<measure>`` per 100,000.
+        ``log_population_<year>`` is the city's own, every other covariate the county's. ``policies`` holds documented policies of counties once for each city they hold, and the
         lists' cities under their keys; ``declines`` is empty, since recorded declines are of county jails.
         Reports: ``city_lists`` (see `list_report`) and ``unplaced_cities_of_lists`` (with the reason).
 

@@ -26,13 +26,23 @@ from analysis.evidence import matches as of
 from analysis.evidence.bearing import FRAMES as BEARING_FRAMES
 from analysis.evidence.claims import load_claims
 from analysis.evidence.headline import FIRST_STAGE, exclusion
+from analysis.evidence.studies.all import STUDIES
+from analysis.evidence.studies.frames import FRAMES as STUDY_FRAMES
 from analysis.report import (
+    audit_numbers,
     bearing_numbers,
+    border_numbers,
+    build_numbers,
+    city_numbers,
     design_numbers,
     figures,
+    ledger_numbers,
     match_numbers,
     match_tables,
+    policy_study_numbers,
+    record_numbers,
     tables,
+    wong_numbers,
     words,
 )
 from analysis.report.outputs import (
@@ -221,6 +231,7 @@ def make_numbers(context: Context) -> dict[str, Number]:
     _match_numbers(book, context)
     _design_numbers(book, context)
     _bearing_numbers(book, context)
+    _study_numbers(book, context)
     return book.numbers
 
 
@@ -282,6 +293,18 @@ def _bearing_numbers(book: _Book, context: Context) -> None:
     }
     for key, (text, output) in bearing_numbers.phrases(frames, context.labels()).items():
         book.phrase(f"bearing.{key}", text, output)
+
+
+def _study_numbers(book: _Book, context: Context) -> None:
+    frames = {name: context.get(name) for name in STUDY_FRAMES}
+    frames["published"] = frames["registry"]
+    labels = context.labels()
+    said = ledger_numbers.phrases(frames, labels, STUDIES)
+    for of_study in (wong_numbers, build_numbers, city_numbers, policy_study_numbers, border_numbers, record_numbers,
+                     audit_numbers):  # fmt: skip
+        said |= of_study.phrases(frames, labels)
+    for key, (text, output) in said.items():
+        book.phrase(key, text, output)
 
 
 def _panel_numbers(book: _Book, table: pd.DataFrame) -> None:

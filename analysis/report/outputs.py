@@ -37,6 +37,7 @@ from analysis.estimation.estimate import Estimate
 from analysis.evidence import curve
 from analysis.evidence import matches as of
 from analysis.evidence.bearing import FRAMES as BEARING_FRAMES
+from analysis.evidence.studies.frames import FRAMES as STUDY_FRAMES
 from analysis.report import (
     bias_figures,
     bias_tables,
@@ -113,6 +114,7 @@ INGREDIENTS = (
     "multiverse",
     "joint_test",
     "grid_plan",
+    *STUDY_FRAMES,
 )
 
 
@@ -1391,3 +1393,7 @@ def _california(context: Context) -> Drawing:
 @output("table-51", title="With California and without it", uses=[HEADLINES], needs=("california",))
 def _california_table(context: Context) -> Table:
     return coverage_figures.california_table(context.get("california"), context.labels())
+
+
+# Outputs of the published studies register themselves: a module of their own, since this one holds too many already.
+from analysis.report import study_outputs  # noqa: E402, F401

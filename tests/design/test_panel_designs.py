@@ -370,6 +370,7 @@ def states_panel(seed: int = 0) -> Panel:
     rows = panel.table.assign(
         population=rng.integers(5_000, 90_000, n).astype(float),
         property=rng.integers(0, 400, n).astype(float), county_agency_property=rng.integers(0, 90, n).astype(float),
+        county_policed_property=rng.integers(1_000, 40_000, n).astype(float),
         coverage_property=rng.uniform(0.5, 1, n), unemployment_rate=rng.uniform(2, 12, n),
         labour_force=rng.uniform(1e3, 5e4, n), declined_per_10k=rng.uniform(0, 3, n),
         secure_communities=rng.uniform(0, 1, n), policed_rape_legacy=9.0, policed_rape_revised=0.0,
@@ -377,6 +378,7 @@ def states_panel(seed: int = 0) -> Panel:
     rows["policed_property"] = rows["coverage_property"] * rows["population"]
     silent = rng.random(n) < 0.1
     rows.loc[silent, ["property", "county_agency_property"]] = np.nan
+    rows.loc[silent, "county_policed_property"] = 0.0
     rows.loc[silent, ["policed_property", "coverage_property"]] = 0.0
     rows.loc[rows.index[:3], "coverage_property"] = np.nan
     rows.loc[rows.index[5:9], "unemployment_rate"] = np.nan

@@ -39,7 +39,8 @@ def test_a_list_is_found_by_the_name_of_its_study(tmp_path):
 def test_a_list_outside_the_window_is_refused_with_the_figure(tmp_path, date):
     path = write(tmp_path, [("17001", date)])
     with pytest.raises(
-        SourceError, match=r"someone2019\.property: someone2019\.csv holds dates of \d+-\d+.*after 2010 and by 2017"
+        SourceError,
+        match=r"someone2019\.property: someone2019\.csv holds dates of \d+-\d+.*after 2010 and by 2017",
     ):
         on_own_list(study(), ASK, cases.spec(), path)
 
@@ -57,12 +58,30 @@ def test_the_specification_runs_on_the_list(tmp_path):
     counties = sorted(panel.policies["county_fips"].dropna().unique())
     path = write(tmp_path, [(fips, "2013-06-01") for fips in counties])
     asked = study(asks=(ASK,))
-    (name, spec), = own_list_specs([asked], {"someone2019": path}, [cases.spec(), cases.spec(name="other")])
+    ((name, spec),) = own_list_specs([asked], {"someone2019": path}, [cases.spec(), cases.spec(name="other")])
     assert (name, spec.name, spec.status) == ("someone2019", "case/own-list", "added")
     run = run_spec(panel, spec)
     assert not run.failure
     # Half of the listed counties, and the answer would be another.
     fewer = write(tmp_path, [(fips, "2013-06-01") for fips in counties[::2]], "fewer.csv")
     other = run_spec(panel, on_own_list(asked, ASK, cases.spec(), fewer))
-    assert other.estimates["post"].table["n_treated"].iloc[0] < run.estimates["post"].table["n_treated"].iloc[0]
+    assert (
+        other.estimates["post"].table["n_treated"].iloc[0] < run.estimates["post"].table["n_treated"].iloc[0]
+    )
     assert spec.digest != on_own_list(asked, ASK, cases.spec(), fewer).digest
+
+
+def test_a_city_list_needs_no_county_codes(tmp_path):
+    from analysis.design.spec import load_spec
+    from analysis.evidence.studies.gonzalezobrien2019 import STUDY as CITIES
+
+    specs = {spec.name: spec for spec in load_spec("gonzalezobrien2019").expand()}
+    path = tmp_path / "gonzalezobrien2019.csv"
+    path.write_text("state,jurisdiction,level,date\nIL,Chicago,city,2012-07\n")
+    made = dict(own_list_specs([CITIES], {"gonzalezobrien2019": path}, specs.values()))
+    assert set(made) == {"gonzalezobrien2019"}
+    late = tmp_path / "late.csv"
+    late.write_text("state,jurisdiction,level,date\nIL,Chicago,city,2018-07\n")
+    ask = CITIES.asks[0]
+    with pytest.raises(SourceError, match=rf"{ask.figure}: late\.csv holds dates of 2018-2018"):
+        on_own_list(CITIES, ask, specs[ask.main], late)

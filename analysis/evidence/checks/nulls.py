@@ -387,6 +387,13 @@ def _held_to(responses: Responses, std_error: float) -> Responses:
 
 def _border(design: Design, std_error: float) -> Responses:
     spec, panel = design.spec, read_design(design)
+    asked = spec.estimator
+    by_group = asked.effects in ("county_year", "group_by_year") or asked.repeats == "whole"
+    if by_group or asked.span or asked.trends or spec.covariates.names:
+        raise StudyError(
+            f"refits of the border design '{spec.name}', which compares groups or takes out lines or covariates",
+            "effects of segments or pairs, and nothing beside them", spec.where,
+        )  # fmt: skip
     alone = spec.treatment.comparison == "never_treated"
     which = str(spec.estimator.neighbours or "all")
     pairs = find_pairs(panel, design.geography.neighbours, which, never_alone=alone)

@@ -35,3 +35,8 @@ OTHERS: tuple[PublishedStudy, ...] = (
     *others.STUDIES,
 )
 STUDIES: tuple[PublishedStudy, ...] = (*HEADED, *RECORDS, *OTHERS)
+
+GRIDS: tuple[str, ...] = tuple(dict.fromkeys(name for one in STUDIES for name in one.grids))
+"""Files of ``analysis/specs`` that hold a study's grid."""
+SPEC_FILES: tuple[str, ...] = tuple(dict.fromkeys(name for one in STUDIES for name in one.specs))
+"""Files that re-do a study's design without one."""

@@ -48,8 +48,12 @@ _MATCH_RAPE_NOTE = (
 )
 _MEMORY = "That this test was made, and its window, is from memory, so agreement with it is no pass mark."
 
-STUDY = PublishedStudy(
-    name=NAME,
+
+def _ending(outcome: str, measure: str) -> str:
+    return "-rape" if outcome == "rape" else f"/measure={measure}"
+
+
+STUDY = PublishedStudy(    name=NAME,
     authors="Gonzalez O'Brien, Collingwood and El-Khatib",
     year=2019,
     first_public=2016,
@@ -109,6 +113,7 @@ STUDY = PublishedStudy(
                 headline=True,
                 null=True,
                 note=_MATCH_RAPE_NOTE if outcome == "rape" else _MATCH_NOTE,
+                own_list=(match, *(f"{NAME}/{method}-2012{_ending(outcome, measure)}" for method in ("mahalanobis", "genetic"))),
             )
             for outcome, (measure, match, _) in OUTCOMES.items()
         ),
@@ -128,8 +133,12 @@ STUDY = PublishedStudy(
     ),
     apart=MappingProxyType(
         {
-            f"{NAME}.n_treated": "a count of the authors' list, which is not at hand; how many cities ours place stands in the table of cities",
-            f"{NAME}.levels_2000_2014": "a figure of levels by year whose values were not seen; a gap in levels is no effect of a policy",
+            f"{NAME}.n_treated": (
+                "a count of the authors' list, which is not at hand; how many cities ours place stands in the table of cities"
+            ),
+            f"{NAME}.levels_2000_2014": (
+                "a figure of levels by year whose values were not seen; a gap in levels is no effect of a policy"
+            ),
         }
     ),
 )  # fmt: skip

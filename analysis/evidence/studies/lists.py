@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from analysis.base.city_names import read_city_dates
 from analysis.base.errors import SourceError, nearest
 from analysis.base.policy_dates import read_user_policies
 from analysis.design.spec import Spec
@@ -60,13 +61,15 @@ def on_own_list(study: PublishedStudy, ask: Ask, spec: Spec, path: Path) -> Spec
             for a cross-section by its year; the message names the registered figure.
         TableError: the csv breaks its contract.
     """
-    policies = read_user_policies(path)
+    policies = read_city_dates(path) if spec.design.area == "city" else read_user_policies(path)
     limits = policies[policies["direction"].isin(["limit_full", "limit_partial"])]
     first, last = spec.years[0], spec.years[-1]
     panel = spec.design.kind == "panel"
     inside = limits["year"].le(last) & (limits["year"].gt(first) | (not panel))
     if not inside.any():
-        dated = f"dates of {limits['year'].min()}-{limits['year'].max()}" if len(limits) else "no limit at all"
+        dated = (
+            f"dates of {limits['year'].min()}-{limits['year'].max()}" if len(limits) else "no limit at all"
+        )
         window = f"after {first} and by {last}" if panel else f"by {last}"
         raise SourceError(
             f"{ask.figure}: {path.name} holds {dated}, and {study.label} needs a policy adopted {window}",
@@ -92,7 +95,8 @@ def own_list_specs(
         if study.name not in lists:
             continue
         for ask in study.asks:
-            if ask.main in by_name:
-                own = on_own_list(study, ask, by_name[ask.main], lists[study.name])
-                made.setdefault(own.name, (study.name, own))
+            for name in ask.own_list or (ask.main,):
+                if name in by_name:
+                    own = on_own_list(study, ask, by_name[name], lists[study.name])
+                    made.setdefault(own.name, (study.name, own))
     return list(made.values())

@@ -1,8 +1,8 @@
 """Martinez-Schuldt and Martinez 2019: 107 cities in 1990, 2000 and 2010, counts of robberies and homicides, in design.
 
-None of the dated policies at hand began by 2010. The lines ``published-years`` of the specification keep the three years and fail with the
-count; a csv of the authors' cities in ``data/lists/martinezschuldt2019.csv`` (``level`` city, ``state``, ``jurisdiction``,
-``date``) fills the place.
+None of the dated policies at hand began by 2010. The lines ``published-years`` of the specification keep the three years and
+fail with the count; a csv of the authors' cities in ``data/lists/martinezschuldt2019.csv`` (``level`` city, ``state``,
+``jurisdiction``, ``date``) fills the place.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ STUDY = PublishedStudy(
             headline=True,
             sign=-1,
             note=_YEARS,
+            own_list=(f"{NAME}/published-years/measure=robbery",),
         ),
         Ask(
             figure=f"{NAME}.homicide",
@@ -66,6 +67,7 @@ STUDY = PublishedStudy(
             headline=True,
             null=True,
             note=_YEARS,
+            own_list=(f"{NAME}/published-years/measure=murder",),
         ),
     ),
     apart=MappingProxyType(

@@ -1,8 +1,8 @@
 """Otsu 2021: large cities 1999-2010, two-way fixed effects and an event study, in design on the long city series.
 
-None of the dated policies at hand began between 1999 and 2010. The lines ``published-window`` of the specification keep the published years and fail
-with the count; a csv of the author's 42 cities in ``data/lists/otsu2021.csv`` (``level`` city, ``state``, ``jurisdiction``, ``date``)
-fills the place.
+None of the dated policies at hand began between 1999 and 2010. The lines ``published-window`` of the specification keep the
+published years and fail with the count; a csv of the author's 42 cities in ``data/lists/otsu2021.csv`` (``level`` city,
+``state``, ``jurisdiction``, ``date``) fills the place.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ STUDY = PublishedStudy(
             null=not sign,
             sign=sign,
             note=("" if sign else _NO_INCREASE) + _WINDOW,
+            own_list=(f"{NAME}/published-window/measure={measure}",),
         )
         for figure, (measure, sign, headline) in FIGURES.items()
     ),

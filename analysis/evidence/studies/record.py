@@ -61,6 +61,7 @@ class Ask:
         null: whether the study reports no discernible effect here (a published null).
         sign: 1 or -1 where a direction was published and no size; 0 otherwise.
         note: what a reader must know about the comparison.
+        own_list: names of specifications that are run on the study's own list where a user has it; ``main`` where empty.
     """
 
     figure: str
@@ -73,6 +74,7 @@ class Ask:
     null: bool = False
     sign: int = 0
     note: str = ""
+    own_list: tuple[str, ...] = ()
 
     def rows(self, results: pd.DataFrame) -> pd.DataFrame:
         """Return the results that answer: one effect, a measure asked for, every condition met; failures stay.

@@ -184,7 +184,9 @@ def run(name: str, draws: int) -> dict[str, object]:
     """Return the row of one kind of study over ``draws`` worlds."""
     study = STUDIES[name]
     each = [
-        recompute(study, world(study.noise, np.random.default_rng([20261122, list(STUDIES).index(name), draw])))
+        recompute(
+            study, world(study.noise, np.random.default_rng([20261122, list(STUDIES).index(name), draw]))
+        )
         for draw in range(draws)
     ]
     frame = pd.DataFrame(each)
