@@ -307,6 +307,7 @@ def ledger(
     Example: python -m analysis ledger --short
     """
     from analysis.evidence.ledger import ledger_text
+    from analysis.evidence.studies.all import HEADED
 
     study = _study(simulated)
     with err.status("ledger") as status:
@@ -314,7 +315,8 @@ def ledger(
         table = beside.frame("ledger")
     if not figure:
         shares, moves = beside.frame("verdict_shares"), beside.frame("class_moves")
-        out.print(ledger_text(table, shares, moves, short=short), markup=False)
+        first = [one.name for one in HEADED]
+        out.print(ledger_text(table, shares, moves, short=short, first=first), markup=False)
         return
     if figure not in set(table["figure"]):
         known = list(table["figure"])

@@ -185,7 +185,7 @@ def _results(paths: Paths) -> str:
     tables = [paths.results / f"{name}.csv" for name in ("estimates", "designs")]
     if not all(file.exists() for file in tables):
         raise _Skip("no results here: python -m analysis reproduce")
-    kinds = {"multiverse": ".parquet"}
+    kinds = dict.fromkeys(("multiverse", "studies", "ledger_specifications"), ".parquet")
     stamped = sorted(file.with_suffix(kinds.get(file.stem, ".csv")) for file in paths.results.glob("*.json"))
     for file in stamped:
         facts = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
@@ -242,7 +242,9 @@ def _claims(paths: Paths) -> str:
     return check_paper(paths)
 
 
-ESTIMATES_ALONE = ("data/results/multiverse.parquet",)
+ESTIMATES_ALONE = tuple(
+    f"data/results/{name}.parquet" for name in ("multiverse", "studies", "ledger_specifications")
+)
 """Files of a kind that mostly holds county-level tables, and do not: one row a specification."""
 
 

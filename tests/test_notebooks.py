@@ -125,6 +125,7 @@ def test_notebooks_are_listed_in_the_order_of_the_story():
         "04_choosing_a_match",
         "05_simple_to_demanding",
         "06_how_sure_are_we",
+        "07_wong_2017",
     ]
     for name in NAMES:
         book = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))

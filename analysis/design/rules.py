@@ -188,6 +188,7 @@ def _check_panel_keys(spec: Spec) -> None:
         (spec.covariates.names and "covariates.names", "[]"),
         (neighbours and 'treatment.exposed = "neighbours"', '"adopters"'),
         (spec.sample.without_neighbours and "sample.without_neighbours = true", "false"),
+        (spec.sample.largest_hispanic and "sample.largest_hispanic", "0"),
         (spec.sample.hispanic_quartile and "sample.hispanic_quartile", "the key left out"),
         (spec.sample.urban_classes and "sample.urban_classes", "[]"),
         (spec.inference.vcov == "spatial" and 'vcov = "spatial"', '"cluster"'),

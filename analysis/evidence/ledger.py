@@ -6,6 +6,7 @@ comparability. Shares over specifications describe the declared specifications a
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -123,6 +124,7 @@ LEDGER: dict[str, str] = {
     "reading": "what its result would mean if reporting moved, and if crime did",
     "headline": "whether the study is known for it",
     "outcome": "as registered",
+    "told": "outcome, with what tells the figure from others of its study with the same one",
     "kind": "what was published: size, no discernible difference, direction, words",
     "unit": "unit both stand in",
     "unit_words": "likewise, in words",
@@ -570,6 +572,11 @@ def ledger(
             }
         rows.append(row)
     out = pd.DataFrame(rows, columns=list(LEDGER))
+    again = out.duplicated(["study", "outcome"], keep=False)
+    out["told"] = [
+        f"{outcome} ({figure_words(figure)})" if twice else outcome
+        for outcome, figure, twice in zip(out["outcome"], out["figure"], again, strict=True)
+    ]
     for name in ("n_treated", "n_comparison", "n_states"):
         out[name] = pd.to_numeric(out[name]).astype("Int64")
     return out
@@ -579,6 +586,29 @@ NUMBERS = (
     "published", "published_low", "published_high", "estimate", "conf_low", "conf_high", "baseline", "percent", "percent_low",
     "percent_high", "bound", "n_treated", "n_comparison", "n_states", *(name for name in LEDGER if name.startswith("share_")),
 )  # fmt: skip
+
+
+# What parts of identifiers mean, where they are no words.
+TABLE_PARTS = (
+    (r"byhisp", "by Hispanic share"), (r"bytype", "by offence"), (r"hispq(\d)", r"quartile \1"), (r"dd1", "model 1"),
+    (r"dd2", "model 2"), (r"dd", ""), (r"c(\d)", r"column \1"), (r"log(?:crime|property|violent|nonviolent)", ""),
+)  # fmt: skip
+
+
+def figure_words(figure: str) -> str:
+    """Return what an identifier says beside its study, in words.
+
+    Example:
+        >>> figure_words("wong2017.crime.large_central_metro"), figure_words("biasi.logcrime_byhisp_dd1.hispq4.c2")
+        ('crime, large central metro', 'by Hispanic share, model 1, quartile 4, column 2')
+    """
+    parts = []
+    for part in figure.split(".")[1:]:
+        pieces = re.split(r"_", part) if re.match(r"log", part) else [part.replace("_", " ")]
+        for piece in pieces:
+            said = next((re.sub(of, to, piece) for of, to in TABLE_PARTS if re.fullmatch(of, piece)), piece)
+            parts += [said] if said else []
+    return ", ".join(parts)
 
 
 def _published_row(figure: Figure, study: PublishedStudy, ask: Ask | None) -> dict[str, Any]:
@@ -774,8 +804,26 @@ LINE = 110
 MINUS = "\N{MINUS SIGN}"
 
 
+def headline_rows(table: pd.DataFrame, first: Sequence[str] = ()) -> pd.DataFrame:
+    """Return the headline figures, study by study.
+
+    Args:
+        table: from `ledger`.
+        first: names of studies that come before the others, in this order; the others keep that of the registry.
+    """
+    heads = table[table["headline"].eq(True)]
+    rank = {name: at for at, name in enumerate(first)}
+    order = heads["study"].map(rank).fillna(len(rank)).to_numpy(dtype=int)
+    return heads.iloc[np.argsort(order, kind="stable")]
+
+
 def ledger_text(
-    table: pd.DataFrame, shares: pd.DataFrame, moves: pd.DataFrame, *, short: bool = False
+    table: pd.DataFrame,
+    shares: pd.DataFrame,
+    moves: pd.DataFrame,
+    *,
+    short: bool = False,
+    first: Sequence[str] = (),
 ) -> str:
     """Return the ledger for a terminal of 110 columns: headline figures first, then the others, study by study.
 
@@ -784,6 +832,7 @@ def ledger_text(
         shares: from `verdict_shares`.
         moves: from `class_moves`.
         short: headline figures and counts alone.
+        first: see `headline_rows`.
     """
     blocks = []
     if table["simulated"].eq(True).any():
@@ -796,7 +845,7 @@ def ledger_text(
             "count for nothing. Shares weigh families of designs alike and describe the specifications run."
         )
     )
-    heads = table[table["headline"].eq(True)]
+    heads = headline_rows(table, first)
     for _, rows in heads.groupby("study", sort=False):
         lines = [str(rows["label"].iloc[0])]
         for row in rows.to_dict("records"):

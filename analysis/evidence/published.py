@@ -44,7 +44,7 @@ PERCENT, PROPORTION, POINTS = "percent", "proportion", "percentage_points"
 SIGN_ONLY, ODDS_RATIO, COUNT, GROUP_MEAN, SHARE, DOLLARS = "sign_only", "odds_ratio", "count", "group_mean", "share", "dollars"  # fmt: skip
 UNIT_CODES: Mapping[str, str] = MappingProxyType(
     {
-        "crimes per 10,000 residents, sanctuary minus nonsanctuary": "per_10k",
+        "crimes per 10,000 residents, places with a policy less places without": "per_10k",
         "crimes per 10,000 residents, difference": "per_10k",
         "crimes per 10,000": "per_10k",
         "crimes per 100,000 residents, difference": "per_100k",
@@ -76,7 +76,7 @@ UNIT_CODES: Mapping[str, str] = MappingProxyType(
         "difference-in-differences": SIGN_ONLY,
         "treatment-control difference": SIGN_ONLY,
         "gap to synthetic California": SIGN_ONLY,
-        "multilevel interaction: immigrant concentration x city sanctuary": SIGN_ONLY,
+        "multilevel interaction: immigrant concentration x city policy": SIGN_ONLY,
         "state-year association": SIGN_ONLY,
         "interaction": SIGN_ONLY,
         "difference": SIGN_ONLY,

@@ -244,7 +244,8 @@ def verdict(
     """
     lead = "" if own_data else f'reanalysis under definition "{definition}": '
     if not informative(n_treated, n_states):
-        counts = f"{n_treated} treated areas, {n_states} states identify"
+        areas = "1 treated area" if n_treated == 1 else f"{n_treated} treated areas"
+        counts = f"{areas}, {'1 state identifies' if n_states == 1 else f'{n_states} states identify'}"
         return Verdict(NOT_INFORMATIVE, "", NOT_INFORMATIVE, f"{lead}{NOT_INFORMATIVE} ({counts})")
     if not carries:
         return Verdict("", "", NO_VERDICT, f"{lead}{NO_VERDICT}; {INDEPENDENT}")

@@ -191,7 +191,7 @@ def leads_sentence(results: pd.DataFrame | None) -> str:
         ("county_year", "effects of counties and years"),
         ("group_by_year", "group effects by year"),
     ):
-        rows = results[results["spec"].eq(f"{SPEC}/leads/measure=total/effects={effects}")]
+        rows = results[results["spec"].eq("/".join((SPEC, "leads", "measure=total", f"effects={effects}")))]
         found = pd.to_numeric(rows["pretrend_p"], errors="coerce").dropna()
         if len(found):
             p = float(found.iloc[0])

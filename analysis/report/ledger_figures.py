@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.base.errors import StudyError
 from analysis.evidence import synthesis as of
+from analysis.evidence.ledger import figure_words
 from analysis.evidence.verdict import NO_VERDICT, NOT_INFORMATIVE
 from analysis.report import style as look
 from analysis.report import words
@@ -143,7 +144,7 @@ def _lines(rows: pd.DataFrame) -> list[dict[str, Any]]:
         switched = row["policy"] == of.PROGRAMME
         label = f"{who}, {'programme on' if switched else METHOD_WORDS.get(row['family'], row['family'])}"
         if crowded[row["study"]] > 1:
-            label = f"{who}: {_which(row['figure'])}"
+            label = f"{who}: {figure_words(str(row['figure']))}"
         mine = beside.loc[row["figure"]].to_dict() if row["figure"] in beside.index else None
         lines.append({"label": label, "published": row, "ours": mine, "ink": BESIDE})
     for row in rows[rows["source"] == of.OURS].to_dict("records"):
@@ -162,16 +163,6 @@ def _short(label: str) -> str:
     """
     authors, _, year = label.rpartition(" ")
     return f"{authors.split(',')[0]} et al. {year}" if "," in authors else label
-
-
-def _which(figure: str) -> str:
-    """Return what tells a study's figures apart: its identifier after the study.
-
-    Example:
-        >>> _which("wong2017.crime.large_fringe_metro")
-        'crime, large fringe metro'
-    """
-    return figure.partition(".")[2].replace(".", ", ").replace("_", " ") or figure
 
 
 def _panel(axes: Axes, lines: list[dict[str, Any]], reach: float) -> None:

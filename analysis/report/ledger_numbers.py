@@ -124,7 +124,7 @@ def told(row: Row) -> str:
         row: of the ledger.
     """
     doubt = "" if row["pass_mark"] else f" ({row['confidence']}: no mark)"
-    head = f"{_capital(str(row['outcome']))}, {row['unit_words']}: published {_published(row)}{doubt}"
+    head = f"{_capital(str(row['told']))}, {row['unit_words']}: published {_published(row)}{doubt}"
     if not row["verdict"]:
         return f"{head}; nothing stands beside it: {row['reason']}."
     if row["verdict"] == of.NOT_ESTIMATED:
@@ -182,7 +182,7 @@ def shares_sentences(frames: Frames) -> str:
         return NOT_MADE
     heads = f[f["headline"] & f["n_specs"].astype(float).gt(1)]
     lines = [
-        f"{row['label']}, {row['outcome']}: {_counted(row['n_specs'], 'specification')} in "
+        f"{row['label']}, {row['told']}: {_counted(row['n_specs'], 'specification')} in "
         f"{_counted(row['n_families'], 'family', 'families')}: {of.shares_words(row)}."
         for row in heads.to_dict("records")
     ]

@@ -95,14 +95,14 @@ def verdict_cell(row: Mapping[Any, Any]) -> str:
     return f"{row['verdict']}: {row['agreement']}" if row["agreement"] else str(row["verdict"])
 
 
-def ledger_table(ledger: pd.DataFrame) -> Table:
+def ledger_table(ledger: pd.DataFrame, first: Sequence[str] = ()) -> Table:
     """Return every headline figure with this study's estimate beside it, verdict and comparability.
 
     Args:
         ledger: from `analysis.evidence.ledger.ledger`.
+        first: names of studies that come before the others.
     """
-    f = require(ledger, LEDGER)
-    f = f[f["headline"].eq(True)].reset_index(drop=True)
+    f = of.headline_rows(require(ledger, LEDGER), first).reset_index(drop=True)
     rows = f.to_dict("records")
     shares = [f"share_{name}" for name in ("consistent", "not_consistent", "inconclusive")]
     units = "; ".join(dict.fromkeys(str(r["unit_words"]) for r in rows))
@@ -111,7 +111,7 @@ def ledger_table(ledger: pd.DataFrame) -> Table:
         f,
         [
             ("Study", "l", 1.0, _once(f["label"].astype(str))),
-            ("Figure", "l", 1.5, [f"{r['outcome']}; {r['unit_words']}" for r in rows]),
+            ("Figure", "l", 1.5, [f"{r['told']}; {r['unit_words']}" for r in rows]),
             ("Published", "l", 1.05, [published_cell(r) for r in rows]),
             ("Here", "r", 1.2, [own_cell(r) for r in rows]),
             ("Treated", "r", 0.55, [words.count(r["n_treated"]) for r in rows]),
@@ -144,7 +144,7 @@ def _three(row: Mapping[Any, Any], names: Sequence[str]) -> str:
 def _labels(ledger: pd.DataFrame) -> tuple[dict[str, str], dict[str, str], set[str]]:
     """Return figure to outcome, study to authors and year, and the headline figures."""
     f = require(ledger, LEDGER)
-    outcomes = dict(zip(f["figure"], f["outcome"].astype(str), strict=True))
+    outcomes = dict(zip(f["figure"], f["told"].astype(str), strict=True))
     authors = dict(zip(f["study"], f["label"].astype(str), strict=True))
     return outcomes, authors, set(f.loc[f["headline"].eq(True), "figure"])
 

@@ -43,11 +43,15 @@ def found_words(row: Mapping[Any, Any]) -> str:
     Example:
         >>> found_words({"found": "", "estimate": -52.0, "unit": "percent change", "confidence": "verbatim-seen"})
         '−52 %'
-        >>> found_words({"found": "lower", "estimate": float("nan"), "unit": "rate", "confidence": "from memory"})
-        'lower, from memory'
+        >>> found_words({"found": "- (weaker)", "estimate": float("nan"), "unit": "rate", "confidence": "from memory"})
+        'lower (weaker), from memory'
     """
     if row["found"] or words.is_missing(row["estimate"]):
         said = str(row["found"]) or "no size"
+        # The registry writes a direction as a sign.
+        said = (
+            {"-": "lower", "+": "higher"}.get(said[0], said[0]) + said[1:] if said[1:2] in ("", " ") else said
+        )
     else:
         value = float(row["estimate"])
         digits = next((n for n in range(3) if round(value, n) == value), 2)
@@ -89,7 +93,7 @@ def beside_words(row: Mapping[Any, Any]) -> str:
 
 
 def _p_value(value: float) -> str:
-    return "p < 0.001" if value < 0.001 else f"p = {value:.2f}"
+    return "p < 0.001" if value < 0.001 else f"p = {value:.{3 if value < 0.01 else 2}f}"
 
 
 def _text(f: pd.DataFrame) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from analysis.evidence.studies import trust as of_trust
 from analysis.evidence.verdict import DIFFERENT, EQUIVALENT, INCONCLUSIVE, NOT_INFORMATIVE
 from analysis.report import words
 from analysis.report.frames import Frame, require
-from analysis.report.other_tables import OTHERS, beside_words
+from analysis.report.other_tables import OTHERS, beside_words, found_words
 from analysis.report.record_figures import PLACES, RECORDS, WEEKS, states_in_order
 
 Frames = Mapping[str, pd.DataFrame]
@@ -254,5 +254,5 @@ _SAID: Mapping[str, str] = {
 def _beside_sentence(row: Mapping[Any, Any]) -> str:
     said = _SAID.get(str(row["precision"]), "no verdict")
     if row["failure"] or words.is_missing(row["value"]):
-        return f"{row['label']} ({row['found']}): {beside_words(row)}."
-    return f"{row['label']} ({row['outcome']}: {row['found']}): {beside_words(row).split(' (')[0]}; {said}."
+        return f"{row['label']} ({found_words(row)}): {beside_words(row)}."
+    return f"{row['label']} ({row['outcome']}: {found_words(row)}): {beside_words(row).rsplit(' (', 1)[0]}; {said}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.evidence.studies.all import GRIDS, SPEC_FILES
+from analysis.evidence.studies.all import GRIDS, HEADED, SPEC_FILES
 from analysis.report import (
     border_figures,
     build_figures,
@@ -22,13 +22,14 @@ from analysis.report.outputs import Context, Drawing, output
 from analysis.report.tables import Table
 
 EVERY = (*SPEC_FILES, *GRIDS)
+FIRST = tuple(study.name for study in HEADED)
 WONG, BUILDS = "wong2017", "wong_builds"
 
 _FOREST_NOTE = (
-    "Change in reported crime in per cent of the mean, 95 % intervals. Diamonds: published, hollow where only an abstract, a "
-    "summary or another's account was read; without an interval where no error was published; published nulls and directions "
-    "without a number stand in words. Dots: the specification of ours that stands beside the figure; faint: not informative or "
-    "no verdict. Designs differ in places, policies and years."
+    "Change in reported crime in per cent of the mean, 95 % intervals. Diamonds: published, hollow where no error was; nulls and "
+    "directions without a number stand in words. Purple: the specification of ours beside the figure; faint: not informative "
+    "or no verdict. Of the 2017 report one rate stands over our mean, one over a control mean that is inferred. Programme on: "
+    "the opposite policy. Designs differ in places, policies and years."
 )
 _MULTIVERSE_NOTE = (
     "Our estimates for all counties, 2015, by rate build and list of places, beside the published number (dashed). Line: "
@@ -122,7 +123,7 @@ def _records(context: Context) -> Drawing:
 
 @output("table-54", title="Published figures, ours, and the verdict", uses=EVERY, needs=("ledger",))
 def _ledger(context: Context) -> Table:
-    return ledger_tables.ledger_table(context.get("ledger"))
+    return ledger_tables.ledger_table(context.get("ledger"), FIRST)
 
 
 @output("table-55", title="Verdicts by family of designs", uses=EVERY, needs=("verdict_shares", "ledger"))

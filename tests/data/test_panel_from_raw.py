@@ -19,9 +19,12 @@ from analysis.base.provenance import sha256_of
 from analysis.base.records import Panel
 from analysis.design.design import make_design
 from analysis.design.spec import load_spec
+from analysis.evidence.checks.detainers import detainer_records
 from analysis.panel.agencies import MEASURES
 from analysis.panel.build import YEARS, load_cities, load_panel, make_panel
+from analysis.panel.county_file import add_county_file
 from analysis.panel.crosswalk import county_key
+from analysis.panel.detainer_tables import detainer_tables
 
 pytestmark = pytest.mark.real
 
@@ -509,3 +512,43 @@ def test_dates_of_ones_own_become_cohorts(panel, tmp_path):
 def test_dates_that_cannot_be_right_stop_the_design(panel, tmp_path, row, message):
     with pytest.raises(StudyError, match=message):
         make_design(panel, spec_with(tmp_path, row + "\n"))
+
+
+# --- detainers, facility by facility -------------------------------------------------------------------------------
+
+
+def test_declined_detainers_are_those_of_the_records(paths, panel):
+    tables = detainer_tables(paths, panel)
+    records = detainer_records(tables.records, tables.facilities)
+    since = records[records["year"] >= 2014]
+    assert (records["declined"].sum(), since["declined"].sum()) == (20_240, 16_379)
+    assert since.loc[since["state"].eq("CA"), "declined"].sum() == 7_634
+    # Those placed in a county are the declines the panel counts.
+    placed = records[records["place"].eq("county") & records["year"].eq(2014)]["declined"].sum()
+    assert placed == panel.declines.loc[panel.declines["year"].eq(2014), "declined"].sum()
+    assert tables.months["year_month"].is_unique and tables.classes["county_fips"].is_unique
+
+
+def test_a_file_of_the_user_is_one_more_build_and_nothing_else(panel):
+    file = pd.DataFrame(
+        {"county_fips": ["06037"], "year": [2015], "population": [1e7], "coverage": [100.0]}
+        | {m: [1.0] for m in ("murder", "rape", "robbery", "aggravated_assault", "burglary", "larceny",
+                              "motor_vehicle_theft", "arson")} | {"violent": [4.0], "property": [3.0]}
+    )  # fmt: skip
+    made = add_county_file(panel, file)
+    pd.testing.assert_frame_equal(made.table[panel.table.columns], panel.table)
+    row = made.table[made.table["county_fips"].eq("06037") & made.table["year"].eq(2015)].iloc[0]
+    assert row["rate_county_file_total_with_arson"] == pytest.approx(8 / 1e7 * 1e5)
+    assert made.digest != panel.digest
+
+
+def test_county_agencies_are_divided_by_those_they_police_or_by_everybody(panel):
+    rows = panel.table[panel.table["year"].eq(2015) & panel.table["rate_outside_cities_total"].notna()]
+    assert (rows["rate_outside_cities_total"] >= rows["rate_county_agencies_total"] * (1 - 1e-9)).all()
+    people = rows["county_policed_total"]
+    assert (people >= 1_000).all() and (people <= rows["policed_total"] * (1 + 1e-9)).all()
+    # Arson adds to the total of the agencies that report it; where all of them do, it is the county's.
+    both = panel.table[panel.table["policed_total_with_arson"].eq(panel.table["policed_total"])]
+    both = both[both["total_with_arson"].notna()]
+    # A sheriff who polices nobody but prints, or a place without residents, is in neither count of people.
+    assert len(both) > 20_000 and (both["total_with_arson"] >= both["total"] - 1e-6).mean() > 0.999

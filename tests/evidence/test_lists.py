@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import evidence_cases as cases
 import pytest
 
-import evidence_cases as cases
 from analysis.base.errors import SourceError
 from analysis.evidence.runs import run_spec
 from analysis.evidence.studies.lists import on_own_list, own_list_specs, own_lists

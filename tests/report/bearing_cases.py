@@ -11,6 +11,7 @@ from analysis.base.paths import ROOT, Paths
 from analysis.evidence.bearing import FRAMES
 from analysis.evidence.multiverse import read_multiverse
 from analysis.evidence.reporting_inputs import load_inputs
+from analysis.evidence.studies import frames as of_studies
 from analysis.study import read_kept
 
 RESULTS = Paths(ROOT).results
@@ -22,7 +23,11 @@ EVERY = 13
 def frames() -> dict[str, pd.DataFrame]:
     kept = {name: read_kept(RESULTS / f"{name}.csv") for name in (*FRAMES, "joint_test", "grid_plan")}
     cells = read_multiverse(RESULTS / "multiverse.parquet").iloc[::EVERY].reset_index(drop=True)
-    return kept | {"multiverse": cells, "reporting_inputs": load_inputs().frame()}
+    studies = {name: read_kept(RESULTS / f"{name}.csv") for name in of_studies.KEPT}
+    studies["study_results"] = pd.read_parquet(RESULTS / "studies.parquet")
+    studies["ledger_specifications"] = pd.read_parquet(RESULTS / "ledger_specifications.parquet")
+    studies[of_studies.QUARTERLY] = pd.read_csv(ROOT / "docs" / f"{of_studies.QUARTERLY}.csv")
+    return kept | studies | {"multiverse": cells, "reporting_inputs": load_inputs().frame()}
 
 
 def digests() -> dict[str, str]:

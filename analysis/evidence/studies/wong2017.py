@@ -28,7 +28,7 @@ GRID = "wong2017"
 ALL_COUNTIES = ("nearest", "sets", "weights", "regression", "genetic")
 """Families of the grid that answer the figure for all counties, outcomes of 2015 and covariates before the policies."""
 OTHER_SAMPLES = ("samples", "years", "later_covariates")
-"""Families that vary what those hold fixed; they answer the figure too, and stand apart from the shares."""
+"""Families that vary what those hold fixed; they answer the figure too, as families of their own."""
 BY_CLASS, HOMICIDE, ECONOMY = "classes", "homicide", "economy"
 
 ALL_CRIME = "wong2017.crime.all"
