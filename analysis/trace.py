@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.base.provenance import committed_before_run, digest_of, sha256_of
+from analysis.evidence.studies.frames import OF_LEDGER
 
 if TYPE_CHECKING:
     from analysis.study import Study
@@ -26,6 +28,7 @@ FROM_ESTIMATES = frozenset(
         *("matches", "match_balance", "hidden_bias", "match_size", "matched_sample"),
     }
 )
+OF_STUDIES = frozenset({"ledger", "verdict_shares", "class_moves", "forest", "summaries", "others"})
 
 
 def trace_lines(name: str, study: Study) -> Iterator[str]:
@@ -50,16 +53,17 @@ def trace_lines(name: str, study: Study) -> Iterator[str]:
     for file in sorted(folder.glob(f"{name}.*")):
         yield f"  file      {file.relative_to(root).as_posix():<42} {sha256_of(file)[:16]}"
     yield f"  reads     {', '.join(one.needs)}"
-    if FROM_ESTIMATES & set(one.needs):
-        for spec in one.uses:
-            if spec in study.specs:
-                path = study.paths.specs / f"{spec}.toml"
-                commit = committed_before_run(path)
-                stands = f"commit {commit}" if commit else "not committed as it stands"
-                yield f"  spec      {path.relative_to(root).as_posix():<42} {study.specs[spec].digest}  {study.specs[spec].status}, {stands}"
-        results = study.paths.results / "estimates.csv"
-        if results.exists():
-            yield f"  estimates {results.relative_to(root).as_posix():<42} {sha256_of(results)[:16]}"
+    for spec in one.uses:
+        path = study.paths.specs / f"{spec}.toml"
+        if path.is_file():
+            commit = committed_before_run(path)
+            stands = f"commit {commit}" if commit else "not committed as it stands"
+            yield f"  spec      {path.relative_to(root).as_posix():<42} {_about(spec, study)}, {stands}"
+    for results in _results(one.needs, study.paths.results):
+        yield f"  estimates {results.relative_to(root).as_posix():<42} {sha256_of(results)[:16]}"
+    if set(one.needs) & set(OF_LEDGER):
+        registry = study.paths.published
+        yield f"  published {registry.relative_to(root).as_posix():<42} {sha256_of(registry)[:16]}"
     yield f"  panel     {(study.paths.panel / 'panel.parquet').relative_to(root).as_posix():<42} {study.panel.digest}"
     if study.paths.simulated:
         return
@@ -80,3 +84,24 @@ def trace_lines(name: str, study: Study) -> Iterator[str]:
             continue
         for raw in family.files:
             yield f"    {raw:<52} {manifest.files[raw].sha256}"
+
+
+def _about(spec: str, study: Study) -> str:
+    """Digest and status of a spec, or of the grid a file declares."""
+    if spec in study.specs:
+        return f"{study.specs[spec].digest}  {study.specs[spec].status}"
+    from analysis.design.grid import load_grid
+
+    grid = load_grid(spec)
+    return f"{grid.digest}  {grid.base.status}"
+
+
+def _results(needs: Iterable[str], folder: Path) -> list[Path]:
+    """Files of results among what an output reads."""
+    names = {"study_results": "studies.parquet", "designs": "designs.csv", "multiverse": "multiverse.parquet"}
+    named = [names.get(need, f"{need}.csv") for need in needs]
+    if FROM_ESTIMATES & set(needs):
+        named.append("estimates.csv")
+    if OF_STUDIES & set(needs):
+        named.append("studies.parquet")
+    return [folder / name for name in dict.fromkeys(named) if (folder / name).is_file()]

@@ -177,6 +177,9 @@ LEDGER: dict[str, str] = {
 }
 
 SHARES = ("figure", "study", "family", "verdict", "n", "n_specs", "n_families", "share")
+FEW_PAIRS = 20
+"""Pairs of specifications with a verdict below which a share of pairs says little."""
+
 MOVES = (
     "study", "figure", "family", "choice", "n_pairs", "n_moved", "share", "n_judged", "share_judged", "option_from", "option_to", "verdict_from",
     "verdict_to", "n_move",
@@ -931,15 +934,14 @@ def _percent(share: float) -> str:
 
 
 def _move_lines(moves: pd.DataFrame) -> Iterator[str]:
-    top = moves[moves["n_moved"] > 0].sort_values("share", ascending=False, kind="stable").head(3)
+    judged = moves[moves["n_judged"].astype(float).ge(FEW_PAIRS)]
+    top = judged.sort_values("share_judged", ascending=False, kind="stable").head(3)
     if len(top):
         told = [
-            f"{r['choice'].replace('_', ' ')} {_percent(r['share'])} of {r['n_pairs']:,} pairs"
+            f"{r['choice'].replace('_', ' ')} {_percent(r['share_judged'])} of {int(r['n_judged']):,} pairs"
             for r in top.to_dict("records")
         ]
-        yield _filled(
-            f"Choices that most often move a specification to another class: {'; '.join(told)}.", "  "
-        )
+        yield _filled(f"Choices that most often give another verdict: {'; '.join(told)}.", "  ")
 
 
 def _counted(table: pd.DataFrame, shares: pd.DataFrame) -> str:

@@ -97,7 +97,7 @@ def _line(rows: pd.DataFrame, measure: str, told: tuple[tuple[str, str, str], ..
         before = " †" if words.leads_reject(row) else ""
         parts.append(f"{said} {_effect(row)}{before}{count}")
     name = label_of(measure, labels)
-    return f"- Reported {name[:1].lower()}{name[1:]}: {'; '.join(parts)}." if parts else ""
+    return f"Reported {name[:1].lower()}{name[1:]}: {'; '.join(parts)}." if parts else ""
 
 
 def _effect(row: Row) -> str:

@@ -33,8 +33,6 @@ CONTRACTS: Mapping[str, Frame] = {
 NOT_MADE = "The ledger was not made here."
 # Choices named of a study, those that move the most first.
 NAMED = 3
-# Pairs below which a share of pairs says little.
-FEW_PAIRS = 20
 
 
 def phrases(frames: Frames, labels: Labels, studies: Sequence[PublishedStudy]) -> dict[str, tuple[str, str]]:
@@ -199,7 +197,7 @@ def moves_sentences(frames: Frames) -> str:
     """Return, a line a study, the choices that most often move a specification with a verdict to another."""
     f, ledger = frames["class_moves"], frames["ledger"]
     authors = dict(zip(ledger["study"], ledger["label"], strict=True))
-    whole = f[f["figure"].eq(of.ALL) & f["n_judged"].astype(float).ge(FEW_PAIRS)]
+    whole = f[f["figure"].eq(of.ALL) & f["n_judged"].astype(float).ge(of.FEW_PAIRS)]
     lines = []
     for study in [name for name in authors if whole["study"].eq(name).any()]:
         rows = whole[whole["study"] == study].sort_values("share_judged", ascending=False, kind="stable")
@@ -215,7 +213,7 @@ def moves_sentences(frames: Frames) -> str:
         )
         lines.append(f"{authors[study]}: {words.listing(named)}{least}.")
     if not lines:
-        return f"No study has {FEW_PAIRS} pairs of specifications with a verdict that differ in one choice alone."
+        return f"No study has {of.FEW_PAIRS} pairs of specifications with a verdict that differ in one choice alone."
     first = (
         "Among pairs of specifications that differ in one choice alone and both take a verdict (consistent, not consistent or "
         "inconclusive), the choices that most often give another verdict:"
