@@ -851,7 +851,10 @@ def reproduce(study: Study, line: Timed) -> pd.DataFrame:
     if not study.paths.simulated:
         line("docs", ", ".join(path.name for path in write_pages()))
     paper = study.paths.paper / "paper.pdf"
-    key = digest_of([study.run_key, study.panel.digest, _paper_inputs(study.paths)])
+    # Measured sizes and the registry are no part of what estimates are made from, and sentences quote both.
+    key = digest_of(
+        [study.run_key, study.panel.digest, dict(study.context.digests), _paper_inputs(study.paths)]
+    )
     fresh = not study.force and _holds(paper.with_suffix(".json"), key, paper)
     if not fresh:
         build_paper(study.context)
