@@ -19,7 +19,7 @@ import pandas as pd
 from analysis.base.paths import replacing
 from analysis.base.provenance import canonical_json, digest_of, sha256_of
 from analysis.base.records import Panel
-from analysis.design.grid import FAMILY, load_grid
+from analysis.design.grid import FAMILY, Cell, load_grid
 from analysis.evidence import ledger as of_ledger
 from analysis.evidence import synthesis
 from analysis.evidence.audit import audit
@@ -32,7 +32,7 @@ from analysis.evidence.runs import run_specs
 from analysis.evidence.studies import others, trust
 from analysis.evidence.studies.all import GRIDS, OTHERS, STUDIES
 from analysis.evidence.studies.frames import KEPT, OF_LEDGER, OF_RESULTS, QUARTERLY
-from analysis.evidence.studies.lists import own_list_specs, own_lists
+from analysis.evidence.studies.lists import OWN_LIST, own_list_specs, own_lists
 from analysis.evidence.studies.record import family_of
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ class PublishedStudies:
             if name not in self.study.main_specs
             for spec in self.study.specs[name].expand()
         ]
-        everything = own + own_list_specs(STUDIES, self.lists, [*(spec for _, spec in own), *self._cells()])
+        cells = [cell.spec for cell in self._cells if cell.spec is not None]
+        everything = own + own_list_specs(STUDIES, self.lists, [*(spec for _, spec in own), *cells])
         return {
             area: [
                 (name, spec) for name, spec in everything if (spec.design.area == "city") == (area == "city")
@@ -110,13 +111,13 @@ class PublishedStudies:
             for area in ("county", "city")
         }
 
-    def _cells(self) -> Iterable[Spec]:
+    @cached_property
+    def _cells(self) -> tuple[Cell, ...]:
         """Cells of grids that stand beside a figure of a study whose own list is at hand."""
         asks = [ask for one in STUDIES if one.name in self.lists for ask in one.asks]
         asked = {name for ask in asks for name in ask.own_list or (ask.main,)}
-        for name in GRIDS if asked else ():
-            cells = (cell.spec for cell in load_grid(name).cells() if cell.spec is not None)
-            yield from (spec for spec in cells if spec.name in asked)
+        cells = (cell for name in (GRIDS if asked else ()) for cell in load_grid(name).cells())
+        return tuple(cell for cell in cells if cell.spec is not None and cell.spec.name in asked)
 
     @cached_property
     def results(self) -> pd.DataFrame:
@@ -132,7 +133,9 @@ class PublishedStudies:
             )
             # The one effect of a specification comes first; its event times answer no figure.
             frame = results_frame([next(iter(run.found())) for run in runs.runs])
-            parts.append(_of_families(frame).assign(study=[name for name, _ in asked]))
+            parts.append(
+                _of_cells(_of_families(frame), self._cells).assign(study=[name for name, _ in asked])
+            )
         parts += [
             _of_families(self._of_main(name)).assign(study=one.name)
             for one in STUDIES
@@ -252,3 +255,15 @@ def _of_families(frame: pd.DataFrame) -> pd.DataFrame:
     families = pd.Series([family_of(name) for name in frame["estimator"]], index=frame.index, dtype="str")
     empty = pd.DataFrame("", index=frame.index, columns=list(CHOICE_COLUMNS), dtype="str")
     return pd.concat([families.rename(FAMILY), empty, frame], axis=1)
+
+
+def _of_cells(frame: pd.DataFrame, cells: Iterable[Cell]) -> pd.DataFrame:
+    """Return results with what they share with the cell of a grid they repeat on a study's own list."""
+    out = frame.copy()
+    for cell in cells:
+        name = "" if cell.spec is None else f"{cell.spec.name}/{OWN_LIST}"
+        own = out["spec"].eq(name)
+        out.loc[own, FAMILY] = cell.family
+        for choice, option in cell.options.items():
+            out.loc[own, f"choice_{choice}"] = "own list" if choice == "definition" else option
+    return out

@@ -14,11 +14,15 @@ from typer.testing import CliRunner
 from analysis import __main__ as command
 from analysis.base.paths import ROOT, Paths
 from analysis.base.provenance import digest_of
+from analysis.design.grid import load_grid
 from analysis.evidence import ledger as of
 from analysis.evidence.published import load_published
+from analysis.evidence.studies import wong2017
 from analysis.evidence.studies.all import GRIDS, HEADED, SPEC_FILES, STUDIES
 from analysis.evidence.studies.frames import KEPT
-from analysis.published_studies import RESULT_COLUMNS, PublishedStudies
+from analysis.evidence.studies.lists import OWN_LIST
+from analysis.published_studies import RESULT_COLUMNS, PublishedStudies, _of_cells
+from analysis.report.study_outputs import grid_alone
 from analysis.study import read_kept
 
 PATHS = Paths(ROOT)
@@ -134,3 +138,18 @@ def test_the_ledger_prints(monkeypatch):
 def test_kept_frames_are_committed():
     for name in KEPT:
         assert len(read_kept(PATHS.results / f"{name}.csv")), name
+
+
+def test_a_cell_repeated_on_the_studys_own_list_answers_its_figure(results):
+    cell = load_grid("wong2017").cell(wong2017.MAIN)
+    own = results[results["spec"].eq(wong2017.MAIN)].assign(
+        spec=f"{wong2017.MAIN}/{OWN_LIST}", definition="wong2017.csv"
+    )
+    plain = own.assign(family="matching", **dict.fromkeys([c for c in own if c.startswith("choice_")], ""))
+    made = _of_cells(plain, [cell])
+    assert made["family"].tolist() == ["nearest"] and made["choice_definition"].tolist() == ["own list"]
+    listed = of.ledger_specifications(made, load_published(), STUDIES)
+    assert listed["figure"].tolist() == ["wong2017.crime.all"]
+    assert listed["comparability"].str.startswith("list: same").all()
+    # Figures of the grid leave it to the ledger.
+    assert grid_alone(made).empty and len(grid_alone(results)) == len(results)

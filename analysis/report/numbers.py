@@ -55,6 +55,7 @@ from analysis.report.outputs import (
     event_studies,
     movement_rows,
 )
+from analysis.report.study_outputs import grid_alone
 
 SAY = "say:"
 
@@ -300,7 +301,8 @@ def _study_numbers(book: _Book, context: Context) -> None:
     frames["published"] = frames["registry"]
     labels = context.labels()
     said = ledger_numbers.phrases(frames, labels, STUDIES)
-    for of_study in (wong_numbers, build_numbers, city_numbers, policy_study_numbers, border_numbers, record_numbers,
+    said |= wong_numbers.phrases(frames | {"study_results": grid_alone(frames["study_results"])}, labels)
+    for of_study in (build_numbers, city_numbers, policy_study_numbers, border_numbers, record_numbers,
                      audit_numbers):  # fmt: skip
         said |= of_study.phrases(frames, labels)
     for key, (text, output) in said.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.evidence.studies.all import GRIDS, HEADED, SPEC_FILES
+from analysis.evidence.studies.lists import OWN_LIST
 from analysis.report import (
     border_figures,
     build_figures,
@@ -61,6 +62,19 @@ _RECORDS_NOTE = (
 )
 
 
+def grid_alone(results: pd.DataFrame) -> pd.DataFrame:
+    """Return results without the specifications that repeat a cell of a grid on a study's own list: the ledger shows them.
+
+    Args:
+        results: with a column ``spec``.
+
+    Example:
+        >>> grid_alone(pd.DataFrame({"spec": ["wong2017/a", "wong2017/a/own-list"]}))["spec"].tolist()
+        ['wong2017/a']
+    """
+    return results[~results["spec"].str.endswith(f"/{OWN_LIST}")]
+
+
 @output("figure-28", title="Published estimates and ours on one scale", uses=EVERY, needs=("forest",))
 def _forest(context: Context) -> Drawing:
     frame = context.get("forest")
@@ -82,7 +96,7 @@ def _builds(context: Context) -> Drawing:
     needs=("study_results",),
 )
 def _multiverse(context: Context) -> Drawing:
-    results = context.get("study_results")
+    results = grid_alone(context.get("study_results"))
     figure = wong_figures.wong_multiverse_figure(results, note=_MULTIVERSE_NOTE)
     return Drawing(figure, wong_figures.wong_multiverse_rows(results))
 
@@ -91,7 +105,7 @@ def _multiverse(context: Context) -> Drawing:
     "figure-31", title="Six classes of counties, and signs published", uses=[WONG], needs=("study_results",)
 )
 def _classes(context: Context) -> Drawing:
-    results = context.get("study_results")
+    results = grid_alone(context.get("study_results"))
     figure = wong_figures.wong_classes_figure(results, note=_CLASSES_NOTE)
     return Drawing(figure, wong_figures.wong_classes_rows(results))
 
@@ -153,12 +167,12 @@ def _builds_table(context: Context) -> Table:
 
 @output("table-59", title="Classes of counties by list of places", uses=[WONG], needs=("study_results",))
 def _classes_table(context: Context) -> Table:
-    return wong_tables.wong_classes_table(context.get("study_results"))
+    return wong_tables.wong_classes_table(grid_alone(context.get("study_results")))
 
 
 @output("table-60", title="The economy, published and here", uses=[WONG], needs=("study_results",))
 def _economy(context: Context) -> Table:
-    return wong_tables.wong_economy_table(context.get("study_results"), context.labels())
+    return wong_tables.wong_economy_table(grid_alone(context.get("study_results")), context.labels())
 
 
 @output(
