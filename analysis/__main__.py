@@ -131,8 +131,8 @@ def check(spec: SpecName, simulated: Simulated = False) -> None:
     from analysis.design.spec import load_spec
     from analysis.design.words import describe
 
-    loaded, study = load_spec(spec), _study(simulated)
-    panel = study.beside.cities if loaded.design.area == "city" else study.panel
+    loaded = load_spec(spec)
+    panel = _panel(simulated, loaded.design.area)
     out.print(describe(loaded, make_design(panel, loaded.expand()[0])), markup=False)
     if panel.simulated:
         out.print("\nSIMULATED DATA: counted on the twin.")
@@ -169,8 +169,8 @@ def run(
     from analysis.evidence.runs import run_specs
     from analysis.report.page import write_page
 
-    loaded, study = load_spec(spec), _study(simulated)
-    panel = study.beside.cities if loaded.design.area == "city" else study.panel
+    loaded = load_spec(spec)
+    panel = _panel(simulated, loaded.design.area)
     if county_file is not None and county_file_year is not None:
         from analysis.panel.county_file import add_county_file, load_county_file
 
@@ -210,10 +210,11 @@ def compare(
     from analysis.evidence.compare import compare as side_by_side
 
     with err.status("both specs") as status:
+        both = load_spec(left), load_spec(right)
+        # A spec of the other kind of area is refused by its design, which names the key.
         found = side_by_side(
-            load_spec(left),
-            load_spec(right),
-            _panel(simulated),
+            *both,
+            _panel(simulated, both[0].design.area),
             progress=lambda done, n, name: status.update(f"{done}/{n} {name}"),
             jobs=2,
         )
@@ -447,9 +448,10 @@ def _study(simulated: bool):  # type: ignore[no-untyped-def]
     return Study(Paths(simulated=simulated or _only_simulated()), say=lambda words: None)
 
 
-def _panel(simulated: bool):  # type: ignore[no-untyped-def]
-    """Return the panel at hand: built real one, else built from raw, else the twin."""
-    return _study(simulated).panel
+def _panel(simulated: bool, area: str | None = None):  # type: ignore[no-untyped-def]
+    """Return the panel at hand: built real one, else built from raw, else the twin; of cities where a spec's areas are."""
+    study = _study(simulated)
+    return study.beside.cities if area == "city" else study.panel
 
 
 def _only_simulated() -> bool:

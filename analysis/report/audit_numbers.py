@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.evidence import audit as of
 from analysis.evidence import published as registered
 from analysis.report import words
-from analysis.report.frames import Frame, require
+from analysis.report.frames import Frame, held_frame
 from analysis.report.published_tables import AUDIT
 
 REGISTRY = Frame("registry", registered.COLUMNS)
@@ -61,13 +61,13 @@ def registry_sentences(registry: pd.DataFrame) -> str:
     with_error = sorted({str(study).split(" (")[0] for study in registry.loc[errors, "study"]})
     of_whom = f", all of them of {with_error[0]}" if len(with_error) == 1 else ""
     return (
-        f"The registry holds {_counted(len(registry), 'figure')} under {_counted(registry['study'].nunique(), 'heading')}: "
-        f"{_number(held.get(registered.SEEN, 0))} were read as numbers or in words ({_number(own)} of them in the study's own tables, "
+        f"The registry holds {words.counted(len(registry), 'figure')} under {words.counted(registry['study'].nunique(), 'heading')}: "
+        f"{words.none_or_count(held.get(registered.SEEN, 0))} were read as numbers or in words ({words.none_or_count(own)} of them in the study's own tables, "
         "abstract or summary, the others in another's account), "
-        f"{_number(held.get(registered.INFERRED, 0))} are inferred and {_number(held.get(registered.FROM_MEMORY, 0))} from "
-        f"memory, and the last two are never a pass mark. {_capital(_number(int(sized.sum())))} have a size, the others a direction "
-        f"or a null in words; {_number(int(errors.sum()))} have a standard error{of_whom}; "
-        f"{_number(int(registry['n'].notna().sum()))} have a sample size. No error, t or p was made up for the rest."
+        f"{words.none_or_count(held.get(registered.INFERRED, 0))} are inferred and {words.none_or_count(held.get(registered.FROM_MEMORY, 0))} from "
+        f"memory, and the last two are never a pass mark. {words.capital(words.none_or_count(int(sized.sum())))} have a size, the others a direction "
+        f"or a null in words; {words.none_or_count(int(errors.sum()))} have a standard error{of_whom}; "
+        f"{words.none_or_count(int(registry['n'].notna().sum()))} have a sample size. No error, t or p was made up for the rest."
     )
 
 
@@ -84,9 +84,9 @@ def checks_sentences(checks: pd.DataFrame, registry: pd.DataFrame) -> str:
     exact = done["exact"].isin([True, "True"])
     without = checks.groupby("id")["status"].agg(lambda states: states.eq(of.CANNOT).all())
     parts = [
-        f"Of {_counted(len(done), 'check')} that could be made, {_number(int(exact.sum()))} allow no exception and "
-        f"{_number(int((~exact).sum()))} hold only about; {_found(done[exact])} of the first and {_found(done[~exact])} of the "
-        f"second do not fit. Nothing could be recomputed for {_number(int(without.sum()))} of {_counted(len(without), 'figure')}.",
+        f"Of {words.counted(len(done), 'check')} that could be made, {words.none_or_count(int(exact.sum()))} allow no exception and "
+        f"{words.none_or_count(int((~exact).sum()))} hold only about; {_found(done[exact])} of the first and {_found(done[~exact])} of the "
+        f"second do not fit. Nothing could be recomputed for {words.none_or_count(int(without.sum()))} of {words.counted(len(without), 'figure')}.",
         _stars(checks),
         _apart(done[~exact & done["status"].eq(of.INCONSISTENT)]),
         _gradient(registry),
@@ -99,9 +99,9 @@ def _stars(checks: pd.DataFrame) -> str:
     if rows.empty:
         return ""
     fit = int(rows["status"].eq(of.CONSISTENT).sum())
-    told = "all of them" if fit == len(rows) else f"{_number(fit)} of them"
+    told = "all of them" if fit == len(rows) else f"{words.none_or_count(fit)} of them"
     return (
-        f"Significance levels that stars state were recomputed for {_counted(len(rows), 'figure')} from estimate and error: they "
+        f"Significance levels that stars state were recomputed for {words.counted(len(rows), 'figure')} from estimate and error: they "
         f"bear out {told}."
     )
 
@@ -111,7 +111,7 @@ def _apart(rows: pd.DataFrame) -> str:
     if rows.empty:
         return ""
     counts = rows["check"].value_counts(sort=False)
-    said = [f"{check} ({_number(int(n))})" for check, n in counts.items()]
+    said = [f"{check} ({words.none_or_count(int(n))})" for check, n in counts.items()]
     return f"What holds only about and does not fit is a question to its source: {words.listing(said)}."
 
 
@@ -128,7 +128,7 @@ def _gradient(registry: pd.DataFrame) -> str:
             sure, alone = (int((rows[c].abs() > CRITICAL).sum()) for c in ("t_worst", "t_independent"))
             parts.append(
                 f"{said} by {words.number(low, 3, sign=True)} to {words.number(high, 3, sign=True)} (past {CRITICAL} in "
-                f"{_number(alone)} of {len(rows)} columns if the two are independent, in {_number(sure)} for any correlation)"
+                f"{words.none_or_count(alone)} of {len(rows)} columns if the two are independent, in {words.none_or_count(sure)} for any correlation)"
             )
     if not parts:
         return ""
@@ -139,27 +139,14 @@ def _gradient(registry: pd.DataFrame) -> str:
 
 
 def _held(frames: Mapping[str, pd.DataFrame], contract: Frame) -> pd.DataFrame:
-    table = frames.get(contract.name)
-    if table is None or table.empty:
-        return pd.DataFrame(columns=list(contract.columns))
+    table = held_frame(frames, contract.name, contract)
+    if table.empty:
+        return table
     numbers = [
         c for c in ("estimate", "se", "n", "recomputed_low", "recomputed_high") if c in contract.columns
     ]
-    held = require(table, contract).reset_index(drop=True)
-    return held.assign(**{c: pd.to_numeric(held[c], errors="coerce").replace([np.inf, -np.inf], np.nan) for c in numbers})  # fmt: skip
+    return table.assign(**{c: pd.to_numeric(table[c], errors="coerce").replace([np.inf, -np.inf], np.nan) for c in numbers})  # fmt: skip
 
 
 def _found(rows: pd.DataFrame) -> str:
-    return _number(int(rows["status"].eq(of.INCONSISTENT).sum()))
-
-
-def _number(n: float) -> str:
-    return "none" if n == 0 else words.count(n)
-
-
-def _counted(n: int, one: str) -> str:
-    return f"{words.count(n)} {one if n == 1 else f'{one}s'}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return words.none_or_count(int(rows["status"].eq(of.INCONSISTENT).sum()))

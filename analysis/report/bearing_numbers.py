@@ -37,10 +37,9 @@ QUOTED = (ACROSS, WITHOUT, WITHIN, BORDER, MATCHED)
 # A year before a number is no year.
 BEFORE_NUMBERS: Mapping[str, str] = {MATCHED: "the 2015 match"}
 SIZE = 0.05
-# True effects of sign errors that are told, per cent; share of labels that is wrong; fractions below which "0 %" would hide some.
+# True effects of sign errors that are told, per cent; share of labels that is wrong.
 TOLD_EFFECTS = (2.0, 5.0)
 TOLD_SHARE = 0.1
-SMALL = 0.005
 
 
 def _seen(name: str, columns: Iterable[str], where: str) -> Frame:
@@ -253,24 +252,6 @@ def _design(variant: str) -> str:
     return said[:1].lower() + said[1:]
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _counted(n: Any, one: str, many: str = "") -> str:
-    """Return a count with its noun.
-
-    Example:
-        >>> _counted(1, "design"), _counted(1200.0, "county", "counties")
-        ('1 design', '1,200 counties')
-    """
-    return f"{words.count(n)} {one if n == 1 else many or f'{one}s'}"
-
-
-def _none_or(n: int) -> str:
-    return "none" if n == 0 else words.count(n)
-
-
 def _change(value: Any, digits: int = 1) -> str:
     """Return a change in per cent with its sign.
 
@@ -291,20 +272,6 @@ def _estimate(value: Any, low: Any, high: Any, note: str = "", digits: int = 1) 
     """
     inside = [part for part in (words.interval(low, high, digits), note) if part and part != words.MISSING]
     return _change(value, digits) + (f" ({'; '.join(inside)})" if inside else "")
-
-
-def _share(share: Any) -> str:
-    """Return a share in whole per cent; one that would round to nothing or to all is said so.
-
-    Example:
-        >>> _share(0.123), _share(0.001), _share(0.0), _share(0.998)
-        ('12 %', 'under 1 %', '0 %', 'over 99 %')
-    """
-    if words.is_missing(share):
-        return words.MISSING
-    if 0 < share < SMALL:
-        return "under 1 %"
-    return "over 99 %" if 1 - SMALL < share < 1 else words.percent(share, 0)
 
 
 def _between(values: pd.Series, names: Sequence[str], say: Any) -> str:
@@ -380,7 +347,7 @@ def grid_sentences(frames: Frames) -> str:
         for r in f.to_dict("records")
     ]
     said = (
-        f"The grid holds {_counted(total, 'specification')} in {_counted(len(f), 'family', 'families')}: "
+        f"The grid holds {words.counted(total, 'specification')} in {words.counted(len(f), 'family', 'families')}: "
         f"{words.listing(parts)}."
     )
     left = int(gone["cells"].sum())
@@ -390,7 +357,7 @@ def grid_sentences(frames: Frames) -> str:
     refused = int(gone.loc[by_rule, "cells"].sum())
     rules = gone.groupby("label", sort=False)["cells"].sum()
     return (
-        f"{said} {_counted(left, 'further combination')} {'was' if left == 1 else 'were'} left out before anything was estimated, "
+        f"{said} {words.counted(left, 'further combination')} {'was' if left == 1 else 'were'} left out before anything was estimated, "
         f"each by a stated rule: {words.count(refused)} by rules of the protocol, {words.count(left - refused)} by rules of the "
         f"grid. The commonest ({words.count(rules.max())}): {rules.idxmax()}."
     )
@@ -413,22 +380,22 @@ def _shares_line(rows: pd.DataFrame, measure: str, labels: Labels) -> str:
 
     def share(kind: str, reading: str) -> str:
         part = _numbers(_where(whole, kind=kind, reading=reading), "share")
-        return _share(part.iloc[0]) if len(part) else words.MISSING
+        return words.whole_share(part.iloc[0]) if len(part) else words.MISSING
 
     above = _where(apart, kind="sign", reading=POSITIVE)
     names = [curve_figures.family_words(str(name)) for name in above["family"]]
     by_family = (
-        f", above zero by family {_between(above['share'].astype(float), names, _share)}"
+        f", above zero by family {_between(above['share'].astype(float), names, words.whole_share)}"
         if len(above)
         else ""
     )
     silent = _numbers(_where(whole, kind="verdict", reading=NO_VERDICT), "share").sum()
     return (
-        f"{_capital(_reported(measure, labels))} ({_counted(whole['n_specs'].iloc[0], 'specification')}, families alike): "
+        f"{words.capital(_reported(measure, labels))} ({words.counted(whole['n_specs'].iloc[0], 'specification')}, families alike): "
         f"{share('sign', POSITIVE)} of estimates lie above zero and {share('sign', NEGATIVE)} below{by_family}; informative "
         f"intervals lie wholly above zero in {share('verdict', MORE)} and wholly below in {share('verdict', FEWER)}, are "
         f"equivalent to zero in {share('verdict', EQUIVALENT)} and inconclusive in {share('verdict', INCONCLUSIVE)}; "
-        f"{share('verdict', NOT_INFORMATIVE)} are not informative{f', {_share(silent)} take no verdict' if silent else ''} and "
+        f"{share('verdict', NOT_INFORMATIVE)} are not informative{f', {words.whole_share(silent)} take no verdict' if silent else ''} and "
         f"{share('sign', FAILED)} could not be estimated."
     )
 
@@ -446,11 +413,13 @@ def moves_sentences(frames: Frames, labels: Labels) -> str:
             continue
         parts = [
             f"{curve_figures.choice_words(str(r['choice'])).lower().replace('california', 'California')} "
-            f"{_share(r['total'])} ({_share(r['shapley'])})"
+            f"{words.whole_share(r['total'])} ({words.whole_share(r['shapley'])})"
             for r in ranked.to_dict("records")
         ]
         name = "all outcomes together" if measure == ALL else _reported(measure, labels)
-        lines.append(f"{_capital(name)}: {words.listing(parts)}.{_options(_where(partial, measure=measure))}")
+        lines.append(
+            f"{words.capital(name)}: {words.listing(parts)}.{_options(_where(partial, measure=measure))}"
+        )
     if not lines:
         return "No grid of specifications was run here, and no choice can be weighed."
     head = (
@@ -508,7 +477,7 @@ def joint_sentences(frames: Frames, labels: Labels) -> str:
         ]
         name = "all outcomes together" if measure == ALL else _reported(measure, labels)
         lines.append(
-            f"{_capital(name)} ({_counted(whole['n_specs'].iloc[0], 'linear specification')}): {found}"
+            f"{words.capital(name)} ({words.counted(whole['n_specs'].iloc[0], 'linear specification')}): {found}"
             f"{'; '.join([_tests(whole), *parts])}."
         )
     if not lines:
@@ -517,13 +486,13 @@ def joint_sentences(frames: Frames, labels: Labels) -> str:
     off = _off_size(measured)
     head = (
         "Is the curve what no effect at all would give? A linear part of the grid is refitted, all of it in the same draws of whole "
-        f"states, by {_counted(f['statistic'].nunique(), 'statistic')} "
+        f"states, by {words.counted(f['statistic'].nunique(), 'statistic')} "
         f"({words.listing([STATISTICS.get(s, s) for s in dict.fromkeys(f['statistic'])])}) and "
-        f"{_counted(f['how'].nunique(), 'way of drawing', 'ways of drawing')}. "
+        f"{words.counted(f['how'].nunique(), 'way of drawing', 'ways of drawing')}. "
         + (
             f"Measured on simulated panels without an effect, these tests at {words.percent(SIZE, 0)} reject in "
-            f"{_span(measured['size'].astype(float), _share)} of cases; {words.count(len(off))} of "
-            f"{_counted(len(measured), 'test')} {'is' if len(off) == 1 else 'are'} off size, and {'its' if len(off) == 1 else 'their'} "
+            f"{_span(measured['size'].astype(float), words.whole_share)} of cases; {words.count(len(off))} of "
+            f"{words.counted(len(measured), 'test')} {'is' if len(off) == 1 else 'are'} off size, and {'its' if len(off) == 1 else 'their'} "
             "p-values are not to be read alone."
             if len(measured)
             else "The size of these tests was not measured."
@@ -551,7 +520,7 @@ def _tests(rows: pd.DataFrame) -> str:
     if found is None:
         return f"{text}, no test known to be of its size"
     low, n = found
-    return f"{text}, below {words.number(SIZE, 2)} in {words.count(low)} of {_counted(n, 'test of its size', 'tests of their size')}"
+    return f"{text}, below {words.number(SIZE, 2)} in {words.count(low)} of {words.counted(n, 'test of its size', 'tests of their size')}"
 
 
 def _p(value: float) -> str:
@@ -579,7 +548,7 @@ def places_sentences(frames: Frames, labels: Labels) -> str:
     silent = f.loc[f["reason"].ne(""), "fact"].nunique()
     if silent:
         lines.append(
-            f"{_capital(_counted(silent, 'published result'))} {'has' if silent == 1 else 'have'} no place among them: "
+            f"{words.capital(words.counted(silent, 'published result'))} {'has' if silent == 1 else 'have'} no place among them: "
             f"{words.listing(list(dict.fromkeys(f.loc[f['reason'].ne(''), 'reason'])))}."
         )
     return "\n".join(lines)
@@ -592,9 +561,9 @@ def _place(row: Row, labels: Labels) -> str:
     unit = UNITS.get(str(row["unit"]), str(row["unit"]))
     return (
         f"{row['study']} ({words.number(size, digits, sign=True)} {unit}{in_percent}), among "
-        f"{_counted(row['n_specs'], 'specification')} of {_reported(str(row['measure']), labels)}"
-        f"{BESIDE[str(row['same_outcome'])]}: {_share(row['place'])} of estimates lie below it; {_share(row['inside'])} of "
-        f"intervals hold it, {_share(row['above'])} lie above it and {_share(row['below'])} below it."
+        f"{words.counted(row['n_specs'], 'specification')} of {_reported(str(row['measure']), labels)}"
+        f"{BESIDE[str(row['same_outcome'])]}: {words.whole_share(row['place'])} of estimates lie below it; {words.whole_share(row['inside'])} of "
+        f"intervals hold it, {words.whole_share(row['above'])} lie above it and {words.whole_share(row['below'])} below it."
     )
 
 
@@ -611,7 +580,7 @@ def exclusions_sentences(frames: Frames) -> str:
     for measure in _outcomes(f):
         rows = _where(f, measure=measure)
         lines += [
-            f"{_capital(_design(design))}: {sentence[:1].lower()}{sentence[1:]}"
+            f"{words.capital(_design(design))}: {sentence[:1].lower()}{sentence[1:]}"
             for design in _designs(rows)
             for sentence in _where(rows, design=design)["sentence"]
         ]
@@ -636,7 +605,7 @@ def found_sentences(frames: Frames, labels: Labels) -> str:
                 f"{_design(design)} {words.number(row['detectable_percent'], 1)} %"
                 + (f" ({'; '.join(inside)})" if inside else "")
             )
-        lines.append(f"{_capital(_reported(measure, labels))}: {words.listing(parts)}.")
+        lines.append(f"{words.capital(_reported(measure, labels))}: {words.listing(parts)}.")
     if not _numbers(f, "detectable_percent").size:
         return "No estimate with an error was made here, and no detectable change is known."
     nominal = words.percent(1 - _level(f), 0)
@@ -652,7 +621,7 @@ def found_sentences(frames: Frames, labels: Labels) -> str:
     ]
     tail = (
         f"In refits without an effect those tests should reject in {nominal} of cases; over "
-        f"{_counted(len(sizes), 'estimate')} they do in "
+        f"{words.counted(len(sizes), 'estimate')} they do in "
         f"{_between(sizes['size_simulated'].astype(float), names, lambda v: words.percent(v, 1))}."
     )
     return "\n".join([head, *lines, tail])
@@ -688,13 +657,13 @@ def custody_sentences(frames: Frames, labels: Labels) -> str:
         size = _known(_able(rows), "detectable_per_declined")
         able = int(size["detectable_per_declined"].astype(float).le(highest).sum())
         close = (
-            f"; {_none_or(able)} of {_counted(len(size), 'informative design')} could detect "
+            f"; {words.none_or_count(able)} of {words.counted(len(size), 'informative design')} could detect "
             f"{words.number(highest, 0)}, the upper end of the range of {words.number(lowest, 1)} to {words.number(highest, 0)} "
             "that is stated, not estimated"
             if len(size)
             else ""
         )
-        lines.append(f"{_capital(_reported(measure, labels))}: {'; '.join(parts)}{close}.")
+        lines.append(f"{words.capital(_reported(measure, labels))}: {'; '.join(parts)}{close}.")
     return "\n".join(lines)
 
 
@@ -727,7 +696,7 @@ def equivalence_sentences(frames: Frames, labels: Labels) -> str:
             else ""
         )
         lines.append(
-            f"{_capital(_reported(measure, labels))}, {_counted(designs, 'design')} that may carry a verdict: shown within "
+            f"{words.capital(_reported(measure, labels))}, {words.counted(designs, 'design')} that may carry a verdict: shown within "
             f"{'; within '.join(parts) or 'no bound, none being tested'}{close}."
         )
     if not lines:
@@ -751,14 +720,14 @@ def _shown(rows: pd.DataFrame, kind: str, source: str, designs: int) -> str:
     of = (
         ""
         if len(rows) == designs
-        else f" of {_counted(len(rows), 'design')} where it can be put on the scale"
+        else f" of {words.counted(len(rows), 'design')} where it can be put on the scale"
     )
     chance = _numbers(rows, "chance_if_zero")
     if kind != "share_of_mean" or chance.empty:
-        return f"{head} by {_none_or(len(passed))}{of}{names}"
+        return f"{head} by {words.none_or_count(len(passed))}{of}{names}"
     return (
-        f"{head} by {_none_or(len(passed))}{of}{names} (were there no effect, the best design would show it with a chance of "
-        f"{_share(chance.max())})"
+        f"{head} by {words.none_or_count(len(passed))}{of}{names} (were there no effect, the best design would show it with a chance of "
+        f"{words.whole_share(chance.max())})"
     )
 
 
@@ -780,7 +749,7 @@ def signs_sentences(frames: Frames, labels: Labels) -> str:
             parts.append(
                 f"by {words.number(effect, 0)} %, {'' if parts else 'such an estimate would on average be '}{times} times as large, and of the "
                 "wrong sign in "
-                f"{_span(rows['sign_error'].astype(float), _share)} of cases"
+                f"{_span(rows['sign_error'].astype(float), words.whole_share)} of cases"
             )
         lines.append(f"If {_reported(measure, labels)} truly moved {'; '.join(parts)}." if parts else "")
     if not any(lines):
@@ -840,7 +809,7 @@ def _omitted_line(table: pd.DataFrame, measure: str, labels: Labels) -> str:
     with_interval = _known(known, "interval")
     inside = int(with_interval["interval"].eq(0).sum())
     beyond = with_interval.loc[with_interval["interval"].gt(0), "interval"]
-    of = f"{words.count(inside)} of {_counted(len(with_interval), 'interval')} by state {'holds' if inside == 1 else 'hold'} zero already"
+    of = f"{words.count(inside)} of {words.counted(len(with_interval), 'interval')} by state {'holds' if inside == 1 else 'hold'} zero already"
     more = (
         f", and {_span(beyond, lambda v: words.percent(v, 1))} would do for the rest" if len(beyond) else ""
     )
@@ -852,7 +821,7 @@ def _omitted_line(table: pd.DataFrame, measure: str, labels: Labels) -> str:
         else ""
     )
     return (
-        f"{_capital(_reported(measure, labels))}, {_counted(len(known), 'regression')}: to bring the estimate to zero an omitted "
+        f"{words.capital(_reported(measure, labels))}, {words.counted(len(known), 'regression')}: to bring the estimate to zero an omitted "
         f"variable must explain {zero} of what is left of both policy and outcome; {of}{more}{benchmark}."
     )
 
@@ -882,7 +851,7 @@ def needed_sentences(frames: Frames, labels: Labels) -> str:
         rows = _where(f, measure=measure)
         parts = [_needed(_where(rows, design=design), design) for design in _designs(rows)]
         told = [part for part in parts if part]
-        lines.append(f"{_capital(_reported(measure, labels))}: {'; '.join(told)}." if told else "")
+        lines.append(f"{words.capital(_reported(measure, labels))}: {'; '.join(told)}." if told else "")
     if not any(lines):
         return "No bias was priced here: no estimate, or no device that applies."
     head = (
@@ -938,7 +907,7 @@ def labels_sentences(frames: Frames, labels: Labels) -> str:
                 else ""
             )
             lines.append(
-                f"{_capital(_reported(measure, labels))}, {_design(design)} ({_change(listed['percent'])}): {fewest}{inside}."
+                f"{words.capital(_reported(measure, labels))}, {_design(design)} ({_change(listed['percent'])}): {fewest}{inside}."
             )
     if not lines:
         return "No estimate was taken apart by its labels here."
@@ -958,16 +927,16 @@ def _fewest(row: Row) -> str:
             return "no share of the listed short of all"
         return f"{words.percent(share, 1)} of listed residents in every state"
     n = row["counties"]
-    apart = abs(float(row["weight_of_counties"]) - float(row["share_of_counties"])) > SMALL
+    apart = abs(float(row["weight_of_counties"]) - float(row["share_of_counties"])) > words.SMALL
     held = f" with {words.percent(row['weight_of_counties'], 0)} of listed residents" if apart else ""
-    states = "" if words.is_missing(row["states"]) else f" in {_counted(row['states'], 'state')}"
-    return f"{words.count(n)} of {_counted(open_, 'listed county', 'listed counties')}{states}{held}"
+    states = "" if words.is_missing(row["states"]) else f" in {words.counted(row['states'], 'state')}"
+    return f"{words.count(n)} of {words.counted(open_, 'listed county', 'listed counties')}{states}{held}"
 
 
 def _either(row: Row | None) -> str:
     if row is None or words.is_missing(row["counties"]):
         return ""
-    return f"{words.count(row['counties'])} of {_counted(row['open_counties'], 'label')} on either side"
+    return f"{words.count(row['counties'])} of {words.counted(row['open_counties'], 'label')} on either side"
 
 
 def disagreement_sentences(frames: Frames) -> str:
@@ -987,11 +956,11 @@ def disagreement_sentences(frames: Frames) -> str:
         both, apart = first["treated_both"], first["treated_not"]
         years = first["dated_both"]
         parts.append(
-            f"Of {_counted(first['treated'], 'county', 'counties')} under '{words.definition_label(main)}', "
+            f"Of {words.counted(first['treated'], 'county', 'counties')} under '{words.definition_label(main)}', "
             f"{words.count(both)} are treated under '{words.definition_label(str(first['beside']))}' too, {words.count(apart)} "
             f"are comparison counties there and {words.count(first['treated_unknown'])} neither: of those that both place, "
             f"{words.percent(first['share_not_treated'], 0)}, with {words.percent(first['share_not_treated_residents'], 0)} of "
-            f"their residents, are not treated. Of {_counted(first['untreated'], 'comparison county', 'comparison counties')}, "
+            f"their residents, are not treated. Of {words.counted(first['untreated'], 'comparison county', 'comparison counties')}, "
             f"{words.count(first['untreated_treated'])} {'is' if first['untreated_treated'] == 1 else 'are'} treated there."
         )
         if years > 0:
@@ -1023,11 +992,11 @@ def relabelled_sentences(frames: Frames, labels: Labels) -> str:
         rows = _where(known, measure=measure)
         told = [_relabelled(_where(rows, design=design), design) for design in _designs(rows)]
         parts = [part for part in told if part]
-        lines.append(f"{_capital(_reported(measure, labels))}: {'; '.join(parts)}." if parts else "")
+        lines.append(f"{words.capital(_reported(measure, labels))}: {'; '.join(parts)}." if parts else "")
     if not any(lines):
         return "No informative estimate was made anew under other labels here."
     failed = int(f["failure"].ne("").sum())
-    more = [f"{_capital(_counted(failed, 'estimate'))} could not be made anew."] if failed else []
+    more = [f"{words.capital(words.counted(failed, 'estimate'))} could not be made anew."] if failed else []
     return _lines([*lines, *more], "")
 
 
@@ -1046,8 +1015,8 @@ def _relabelled(rows: pd.DataFrame, design: str) -> str:
         ]
         out = _out(_known(others, "percent_low", "percent_high"))
         text += (
-            f", {_between(others['percent'].astype(float), names, _change)} under {_counted(len(others), 'other set')} of labels, "
-            f"of whose intervals {_none_or(out)} {'exclude' if out > 1 else 'excludes'} zero"
+            f", {_between(others['percent'].astype(float), names, _change)} under {words.counted(len(others), 'other set')} of labels, "
+            f"of whose intervals {words.none_or_count(out)} {'exclude' if out > 1 else 'excludes'} zero"
         )
     return f"{text} ({words.count(len(thin))} more not informative)" if len(thin) else text
 
@@ -1073,7 +1042,7 @@ def reporting_sentences(frames: Frames, labels: Labels) -> str:
             wide = _numbers(_where(every, measure=measure, design=design, end="estimate"), "break_even")
             if parts:
                 lines.append(
-                    f"{_capital(_reported(measure, labels))}, {_design(design)} ({_change(here['percent'].iloc[0])}): "
+                    f"{words.capital(_reported(measure, labels))}, {_design(design)} ({_change(here['percent'].iloc[0])}): "
                     f"{words.listing(parts)}; over all stated risks and rates of reporting {_span(wide, lambda v: _change(v, 0))}."
                 )
     if not lines:
@@ -1088,7 +1057,7 @@ def reporting_sentences(frames: Frames, labels: Labels) -> str:
     out = int((~tops["possible"]).sum())
     tail = (
         [
-            f"Of {_counted(len(tops), 'pair')} of a group and an informative estimate of "
+            f"Of {words.counted(len(tops), 'pair')} of a group and an informative estimate of "
             f"{words.listing([_reported(m, labels) for m in dict.fromkeys(tops['measure'])])}, which nearly all come to the "
             f"notice of the police, {words.count(out)} cannot be reporting alone."
         ]
@@ -1108,7 +1077,7 @@ def _group(rows: pd.DataFrame, group: str) -> str:
     cannot = "" if row["possible"] else "cannot be: beyond reporting everything or nothing"
     inside = "; ".join(part for part in (between, cannot) if part)
     return (
-        f"{reporting_figures.GROUP_WORDS.get(group, group.replace('_', ' '))} ({_share(row['share_of_reports'])}) "
+        f"{reporting_figures.GROUP_WORDS.get(group, group.replace('_', ' '))} ({words.whole_share(row['share_of_reports'])}) "
         f"{_change(row['break_even'], 0)}" + (f" ({inside})" if inside else "")
     )
 
@@ -1134,10 +1103,10 @@ def implied_sentences(frames: Frames, labels: Labels) -> str:
                     below = int(part["all"].astype(float).lt(0).sum())
                     parts.append(
                         f"{said} {_between(part['all'].astype(float), names, _change)}, below zero by {words.count(below)} of "
-                        f"{_counted(len(part), 'input')}"
+                        f"{words.counted(len(part), 'input')}"
                     )
             lines.append(
-                f"{_capital(_reported(measure, labels))}, {_design(design)}, of "
+                f"{words.capital(_reported(measure, labels))}, {_design(design)}, of "
                 f"{_change(here['percent'].iloc[0])}: {'; '.join(parts)}."
             )
     if not lines:
@@ -1168,7 +1137,9 @@ def yardsticks_sentences(frames: Frames, labels: Labels) -> str:
             for measure in _outcomes(here)
             for r in _where(here, measure=measure).to_dict("records")
         ]
-        lines.append(f"{_capital(_design(design))}: {words.listing(known)}; in points, {'; '.join(parts)}.")
+        lines.append(
+            f"{words.capital(_design(design))}: {words.listing(known)}; in points, {'; '.join(parts)}."
+        )
     if not lines:
         return "No offence was set beside one that is nearly always reported here."
     joint = _known(f[f["informative"]], "difference_low", "difference_high")
@@ -1176,7 +1147,7 @@ def yardsticks_sentences(frames: Frames, labels: Labels) -> str:
     out = _out(joint, "difference_low", "difference_high")
     tail = (
         [
-            f"Over informative designs {words.count(out)} of {_counted(len(joint), 'such difference')} "
+            f"Over informative designs {words.count(out)} of {words.counted(len(joint), 'such difference')} "
             f"{'excludes' if out == 1 else 'exclude'} zero."
         ]
         if len(joint)
@@ -1213,7 +1184,7 @@ def coverage_sentences(frames: Frames, labels: Labels) -> str:
                 )
             if parts:
                 lines.append(
-                    f"{_capital(_reported(measure, labels))}, {_design(design)}: {'; '.join(parts)}."
+                    f"{words.capital(_reported(measure, labels))}, {_design(design)}: {'; '.join(parts)}."
                 )
     if not lines:
         return "No estimate was bounded by what unreported residents may have seen here."
@@ -1262,7 +1233,7 @@ def unreported_sentences(frames: Frames, labels: Labels) -> str:
         total = int(_numbers(here, "county_years").sum())
         parts.append(
             f"{said} the coverage rule {words.listing(arms)} (nobody reports in {words.count(none)} of "
-            f"{_counted(total, 'county-year')})"
+            f"{words.counted(total, 'county-year')})"
         )
     if not parts:
         return "No sample was asked here who is not reported."
@@ -1286,11 +1257,11 @@ def california_sentences(frames: Frames, labels: Labels) -> str:
             names = [_design(design) for design in moved["design"]]
             out = _out(moved, "percent_in_low", "percent_in_high")
             told.append(
-                f"over {_counted(len(moved), 'design')} that hold California the difference runs, in points, from "
+                f"over {words.counted(len(moved), 'design')} that hold California the difference runs, in points, from "
                 f"{_between(moved['percent_in'].astype(float), names, lambda v: words.number(v, 1, sign=True))}, and "
-                f"{words.count(out)} of {_counted(len(moved), 'interval')} {'excludes' if out == 1 else 'exclude'} zero"
+                f"{words.count(out)} of {words.counted(len(moved), 'interval')} {'excludes' if out == 1 else 'exclude'} zero"
             )
-        lines.append(f"{_capital(_reported(measure, labels))}: {'; '.join(told)}." if told else "")
+        lines.append(f"{words.capital(_reported(measure, labels))}: {'; '.join(told)}." if told else "")
     if not any(lines):
         return "No estimate was made with and without California here."
     return _lines(
@@ -1321,8 +1292,8 @@ def _with_and_without(rows: pd.DataFrame, design: str) -> str:
         gap = f", a difference of {words.number(apart['percent_in'], 1, sign=True)} points{inside}"
     n = whole["california_treated"]
     held = (
-        f"; California's {_counted(n, 'treated county', 'treated counties')} {'holds' if n == 1 else 'hold'} "
-        f"{_share(whole['california_share'])} of the treated weight"
+        f"; California's {words.counted(n, 'treated county', 'treated counties')} {'holds' if n == 1 else 'hold'} "
+        f"{words.whole_share(whole['california_share'])} of the treated weight"
         if n > 0
         else ""
     )
@@ -1357,7 +1328,7 @@ def _agree(frames: Frames, labels: Labels) -> str:
             continue
         above, out = int(rows["percent"].astype(float).gt(0).sum()), _out(rows)
         parts.append(
-            f"{words.count(above)} of {_counted(len(rows), 'estimate')} of {_reported(measure, labels)} "
+            f"{words.count(above)} of {words.counted(len(rows), 'estimate')} of {_reported(measure, labels)} "
             f"{'lies' if above == 1 else 'lie'} above zero ({_span(rows['percent'].astype(float), _change)} of the mean), and "
             f"{words.count(out)} {'has an interval that excludes' if out == 1 else 'have intervals that exclude'} zero"
         )
@@ -1413,17 +1384,17 @@ def _over_grid(frames: Frames, labels: Labels) -> str:
         if whole:
             apart = f" (within states {words.count(within[0])} of {words.count(within[1])})" if within else ""
             tests = (
-                f", and {words.count(whole[0])} of {_counted(whole[1], 'joint test')} of a linear part "
+                f", and {words.count(whole[0])} of {words.counted(whole[1], 'joint test')} of a linear part "
                 f"{'rejects' if whole[0] == 1 else 'reject'} that there is no effect{apart}"
             )
         parts.append(
-            f"{_share(above.iloc[0])} of estimates of {_reported(measure, labels)} lie above zero, {_share(more.iloc[0])} of "
-            f"intervals wholly above and {_share(fewer.iloc[0])} wholly below it{tests}"
+            f"{words.whole_share(above.iloc[0])} of estimates of {_reported(measure, labels)} lie above zero, {words.whole_share(more.iloc[0])} of "
+            f"intervals wholly above and {words.whole_share(fewer.iloc[0])} wholly below it{tests}"
         )
     if not parts:
         return ""
     return (
-        f"Over {_counted(total, 'specification')} of the grid, families weighing alike, {'; '.join(parts)}: shares describe the "
+        f"Over {words.counted(total, 'specification')} of the grid, families weighing alike, {'; '.join(parts)}: shares describe the "
         "grid and are no probabilities."
     )
 
@@ -1464,7 +1435,7 @@ def _small_bias(frames: Frames, labels: Labels) -> str:
         wrong = _first(_where(frames["breakdown_shares"], measure=measure, design=ACROSS, which="listed"))
         if wrong and not words.is_missing(wrong["counties"]):
             told.append(
-                f"{words.count(wrong['counties'])} of {_counted(wrong['open_counties'], 'county', 'counties')} listed in error "
+                f"{words.count(wrong['counties'])} of {words.counted(wrong['open_counties'], 'county', 'counties')} listed in error "
                 "(those that matter most)"
             )
         rows = _where(_plain(frames), measure=measure, design=ACROSS, end="estimate")
@@ -1493,13 +1464,13 @@ def _findable(frames: Frames, labels: Labels) -> str:
             names = [_design(design) for design in rows["design"]]
             parts.append(
                 f"{_reported(measure, labels)} "
-                f"{_between(rows['detectable_percent'].astype(float) / 100, names, _share)}"
+                f"{_between(rows['detectable_percent'].astype(float) / 100, names, words.whole_share)}"
             )
     if not parts:
         return ""
     nominal = words.percent(1 - _level(f), 0)
     level = (
-        f", and in refits without an effect the tests reject in {_span(pd.Series(sizes), _share)} of cases where {nominal} would "
+        f", and in refits without an effect the tests reject in {_span(pd.Series(sizes), words.whole_share)} of cases where {nominal} would "
         "be right"
         if sizes
         else ""

@@ -6,7 +6,7 @@ that outcomes share one reading. Nothing here is a verdict; where a number may c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -95,8 +95,8 @@ def omitted_table(
         "How strong an omitted variable would have to be: every headline regression",
         f,
         [
-            ("Outcome", "l", 1.1, _once([HEADS.get(m, label_of(m, labels)) for m, _, _ in keys])),
-            ("Regression", "l", 1.4, _once([f"{variant_words(v)}" for _, v, _ in keys])),
+            ("Outcome", "l", 1.1, words.once([HEADS.get(m, label_of(m, labels)) for m, _, _ in keys])),
+            ("Regression", "l", 1.4, words.once([f"{variant_words(v)}" for _, v, _ in keys])),
             ("Holding constant", "l", 1.3, [HELD[a] for _, _, a in keys]),
             ("Estimate, %", "r", 1.5, [in_percent(key) for key in keys]),
             ("Robustness value, %", "r", 0.8, column(of.ROBUSTNESS, "estimate", 1)),
@@ -162,7 +162,7 @@ def needed_table(needed: pd.DataFrame, labels: Labels | None = None) -> Table:
         "How strong a hidden bias would have to be: every headline estimate, every device",
         f,
         [
-            ("Design", "l", 1.4, _once([variant_words(str(row["variant"])) for row in first])),
+            ("Design", "l", 1.4, words.once([variant_words(str(row["variant"])) for row in first])),
             (
                 "Outcome",
                 "l",
@@ -204,11 +204,6 @@ def needed_table(needed: pd.DataFrame, labels: Labels | None = None) -> Table:
             "meaning because covariates moved the estimate away from zero.",
         ],
     )
-
-
-def _once(values: Iterable[str]) -> list[str]:
-    values = list(values)
-    return [v if i == 0 or v != values[i - 1] else "" for i, v in enumerate(values)]
 
 
 def contour_rows(

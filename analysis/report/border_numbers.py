@@ -89,21 +89,11 @@ def _published(row: Row) -> str:
 def _ours(row: Row) -> str:
     if row["failure"] or words.is_missing(row["estimate"]):
         return "not estimated"
-    behind = f"{_counted(row['n_treated'], 'treated county', 'treated counties')} in {_counted(row['n_states'], 'state')}"
+    behind = f"{words.counted(row['n_treated'], 'treated county', 'treated counties')} in {words.counted(row['n_states'], 'state')}"
     if row["precision"] == NOT_INFORMATIVE:
         return f"not informative ({behind})"
     verdict = READINGS.get(str(row["precision"]), str(row["precision"]))
     return f"{_points(row['estimate'], row['conf_low'], row['conf_high'])}, {verdict} ({behind})"
-
-
-def _counted(n: Any, one: str, many: str = "") -> str:
-    """Return a count with its noun.
-
-    Example:
-        >>> _counted(1, "state"), _counted(33, "treated county", "treated counties")
-        ('1 state', '33 treated counties')
-    """
-    return f"{words.count(n)} {one if n == 1 else many or f'{one}s'}"
 
 
 def _one(pairs: pd.DataFrame, **wanted: Any) -> dict[Any, Any] | None:

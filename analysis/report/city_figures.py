@@ -273,7 +273,7 @@ def cities_table(
         "Cities with a policy: before and after, matched, and compared over time",
         found,
         [
-            ("Design of", "l", 1.3, _once([STUDIES[str(r["study"])] for r in rows])),
+            ("Design of", "l", 1.3, words.once([STUDIES[str(r["study"])] for r in rows])),
             ("Line", "l", 1.6, [_line(r) for r in rows]),
             ("Outcome", "l", 0.9, [_outcome(str(r["measure"]), labels) for r in rows]),
             ("Change, %", "r", 1.5, [_cell(r) for r in rows]),
@@ -299,10 +299,6 @@ def cities_table(
         ],
         selection=_printed(rows) or None,
     )  # fmt: skip
-
-
-def _once(names: Sequence[str]) -> list[str]:
-    return [name if at == 0 or names[at - 1] != name else "" for at, name in enumerate(names)]
 
 
 def _line(row: Mapping[Any, Any]) -> str:

@@ -214,8 +214,8 @@ def bounds_table(bounds: pd.DataFrame, breaks: pd.DataFrame, labels: Labels | No
         "Unreported residents: bounds on the change in reported crime",
         f,
         [
-            ("Outcome", "l", 0.9, _once([_head(m, labels) for m, _, _ in keys])),
-            ("Sample", "l", 1.1, _once([SAMPLES[s] for _, s, _ in keys])),
+            ("Outcome", "l", 0.9, words.once([_head(m, labels) for m, _, _ in keys])),
+            ("Sample", "l", 1.1, words.once([SAMPLES[s] for _, s, _ in keys])),
             ("Design", "l", 1.3, [DESIGNS.get(d, d) for _, _, d in keys]),
             ("Unreported", "r", 0.7, [words.percent(v, 1) for v in share]),
             ("As reported", "r", 1.2, as_reported()),
@@ -259,9 +259,9 @@ def counts_table(counts: pd.DataFrame, labels: Labels | None = None) -> Table:
         "Who is not reported: county-years and residents, before and after",
         f,
         [
-            ("Outcome", "l", 1.0, _once([_head(m, labels) for m in f["measure"]])),
-            ("Sample", "l", 1.6, _once([SAMPLES[s] + areas.get(c, "") for s, c in zip(f["sample"], f["california"], strict=True)])),
-            ("Areas", "l", 0.9, _once([ARMS[a] for a in f["arm"]])),
+            ("Outcome", "l", 1.0, words.once([_head(m, labels) for m in f["measure"]])),
+            ("Sample", "l", 1.6, words.once([SAMPLES[s] + areas.get(c, "") for s, c in zip(f["sample"], f["california"], strict=True)])),
+            ("Areas", "l", 0.9, words.once([ARMS[a] for a in f["arm"]])),
             ("Period", "l", 0.6, [str(p) for p in f["period"]]),
             ("Counties", "r", 0.7, [words.count(v) for v in f["counties"]]),
             ("County-years", "r", 0.8, [words.count(v) for v in f["county_years"]]),
@@ -389,8 +389,8 @@ def california_table(found: pd.DataFrame, labels: Labels | None = None) -> Table
         "California in, out and against itself",
         everything,
         [
-            ("Years", "l", 1.0, _once([WINDOWS[w] for (w, _, _), _ in kept])),
-            ("Design", "l", 1.3, _once([DESIGNS.get(d, d) for (_, d, _), _ in kept])),
+            ("Years", "l", 1.0, words.once([WINDOWS[w] for (w, _, _), _ in kept])),
+            ("Design", "l", 1.3, words.once([DESIGNS.get(d, d) for (_, d, _), _ in kept])),
             ("Sample", "l", 1.1, [AREAS[s] for (_, _, s), _ in kept]),
             *((_head(str(m), labels), "r", 1.4, [first[str(m)].get(key, words.MISSING) for key, _ in kept]) for m in measures),
             ("Treated", "r", 0.6, [words.span(part["n_treated"]) for part in counts]),
@@ -426,10 +426,6 @@ def _any(rows: pd.DataFrame, **where: str) -> bool:
 
 def _head(measure: str, labels: Labels | None) -> str:
     return label_of(measure, labels).replace(" (violent and property)", "")
-
-
-def _once(values: Sequence[str]) -> list[str]:
-    return [v if i == 0 or v != values[i - 1] else "" for i, v in enumerate(values)]
 
 
 def _lines(

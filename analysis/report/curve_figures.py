@@ -462,7 +462,7 @@ def shares_table(found: pd.DataFrame, labels: Labels | None = None) -> Table:
         "What specifications say: shares by outcome and family",
         found,
         [
-            ("Outcome", "l", 2.0, _once(measures)),
+            ("Outcome", "l", 2.0, words.once(measures)),
             ("Family", "l", 1.9, [family_words(family) for _, family in lines]),
             ("Specifications", "r", 1.2, [words.count(counts[key]) for key in lines]),
             ("Above zero", "r", 1.0, column("sign", "positive")),
@@ -480,10 +480,6 @@ def shares_table(found: pd.DataFrame, labels: Labels | None = None) -> Table:
             "Specifications are no sample: shares describe the grid and are no probabilities.",
         ],
     )
-
-
-def _once(values: Sequence[str]) -> list[str]:
-    return [value if at == 0 or values[at - 1] != value else "" for at, value in enumerate(values)]
 
 
 def importance_table(found: pd.DataFrame, labels: Labels | None = None, *, of: str = "rank") -> Table:
@@ -516,7 +512,7 @@ def importance_table(found: pd.DataFrame, labels: Labels | None = None, *, of: s
         "Which choice moves the answer: shares of the variance of effects",
         found,
         [
-            ("Outcome, family", "l", 2.6, _once(where)),
+            ("Outcome, family", "l", 2.6, words.once(where)),
             (
                 "Choice",
                 "l",
@@ -610,7 +606,7 @@ def joint_table(found: pd.DataFrame, labels: Labels | None = None) -> Table:
         "Joint test of the specification curve, with its measured size",
         found,
         [
-            ("Outcome, comparison (specifications)", "l", 2.8, _once(where)),
+            ("Outcome, comparison (specifications)", "l", 2.8, words.once(where)),
             ("Statistic", "l", 1.6, [STATISTICS[r["key"][2]] for r in lines]),
             ("Found", "r", 0.9, [_statistic(r["observed"], r["key"][2]) for r in lines]),
             (f"p, {HOWS['resampled']}", "r", 1.0, [_p(r["p_value"]) for r in lines]),
@@ -660,7 +656,7 @@ def places_table(found: pd.DataFrame, labels: Labels | None = None) -> Table:
         "Where published numbers fall among our specifications",
         found,
         [
-            ("Study", "l", 2.2, _once([f"{r['study']}: {r['outcome']}" for r in lines])),
+            ("Study", "l", 2.2, words.once([f"{r['study']}: {r['outcome']}" for r in lines])),
             ("Published, %", "r", 0.9, [words.number(r["percent"], 1, sign=True) for r in lines]),
             ("Read beside", "l", 1.7, [
                 f"{label_of(str(r['measure']), labels)}{same[str(r['same_outcome'])]}" if r["measure"] else str(r["reason"])

@@ -253,7 +253,7 @@ def _event_note(rows: pd.DataFrame) -> str:
     every = rows["inference"].unique()
     alike = len(every) == 1 and len(made) > 2
     shown = {"all estimates": every} if alike else dict(made.items())
-    lines += [f"{_capital(str(label))}: {'; '.join(how)}." for label, how in shown.items()]
+    lines += [f"{words.capital(str(label))}: {'; '.join(how)}." for label, how in shown.items()]
     if rows["own_base"].astype(bool).any():
         lines.append(
             "Half-filled marks: leads from untreated years alone, each compared with its cohort's earlier years and not "
@@ -358,8 +358,8 @@ def event_plot_from(rows: pd.DataFrame, *, title: str = "") -> Figure:
             axes = fig.add_axes((0.115, y0 / height, 0.87, (per - 0.12) / height))
             _event_panel(axes, here, colours, markers)
             _counts_under_axis(axes, here, colours)
-            axes.set_title(_capital(outcome), pad=4)
-            axes.set_ylabel(_wrap(_capital(unit), 36))
+            axes.set_title(words.capital(outcome), pad=4)
+            axes.set_ylabel(_wrap(words.capital(unit), 36))
             lines = 24 + 9 * len(names)
             if i == len(panels) - 1:
                 axes.set_xlabel(_ONSET_AXES[_onset(rows)], labelpad=lines - 14)
@@ -412,7 +412,7 @@ def love_plot(
                 linewidths=0,
             )  # fmt: skip
         axes.set_yticks(
-            y, [_capital((labels or {}).get(str(c), str(c).replace("_", " "))) for c in order.index]
+            y, [words.capital((labels or {}).get(str(c), str(c).replace("_", " "))) for c in order.index]
         )
         axes.grid(axis="x")
         axes.grid(axis="y", visible=False)
@@ -441,7 +441,7 @@ def love_plot(
         ]
         look.footnote(
             fig,
-            _capital("; ".join(parts)) + ".\n"
+            words.capital("; ".join(parts)) + ".\n"
             "Covariates end before 2011. Differences are divided by the treated areas' standard deviation "
             "before the match.",
         )
@@ -506,7 +506,7 @@ def trend_plot(
             ticks = axes.yaxis.get_major_locator().tick_values(*axes.get_ylim())
             places = 0 if all(float(t).is_integer() for t in ticks) else 1
             axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _, d=places: words.number(v, d)))
-            axes.set_title(_capital(str(rows["label"].iloc[0])), pad=3)
+            axes.set_title(words.capital(str(rows["label"].iloc[0])), pad=3)
             last_year = int(rows["year"].max())
             if last_year < years[-1]:
                 axes.text(
@@ -676,7 +676,7 @@ def forest_plot(headline: pd.DataFrame, *, note: str = "") -> Figure:
                 y -= heading
             measure = _measure_words(part.iloc[0].to_dict())
             cells = (
-                ("label", _capital(measure)),
+                ("label", words.capital(measure)),
                 ("estimate", "estimate (interval)"),
                 ("areas", "areas, states"),
             )
@@ -859,7 +859,7 @@ def variation_plot(
                     )
                     axes.tick_params(axis="y", length=0, labelsize=6.3)
                     axes.text(
-                        -left / width + 0.03, 1.0 + 0.06 / per, _wrap(_capital(name), 22),
+                        -left / width + 0.03, 1.0 + 0.06 / per, _wrap(words.capital(name), 22),
                         transform=axes.transAxes, fontsize=8, fontweight="bold", va="bottom", ha="left",
                     )  # fmt: skip
                 else:
@@ -1025,10 +1025,6 @@ def coverage_plot(coverage: pd.DataFrame, *, measure_label: str, note: str = "")
 
 
 # --------------------------------------------------------------------------------------------------------
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _clip(text: str, most: int) -> str:

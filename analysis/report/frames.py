@@ -298,6 +298,24 @@ CONTRACTS = {
 }
 
 
+def held_frame(frames: Mapping[str, pd.DataFrame], name: str, frame: Frame) -> pd.DataFrame:
+    """Return a frame under its contract, rows counted from 0; empty where it was not made or holds no row.
+
+    Args:
+        frames: by name.
+        name: the one wanted.
+        frame: its contract.
+
+    Example:
+        >>> held_frame({}, "movement", MOVEMENT).empty
+        True
+    """
+    table = frames.get(name)
+    if table is None or table.empty:
+        return pd.DataFrame(columns=list(frame.columns))
+    return require(table, frame).reset_index(drop=True)
+
+
 def require(table: pd.DataFrame, contract: Frame) -> pd.DataFrame:
     """Return the table unchanged if it holds every column of the contract.
 

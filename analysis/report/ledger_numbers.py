@@ -14,7 +14,7 @@ from analysis.evidence.studies.record import PublishedStudy
 from analysis.evidence.verdict import NO_VERDICT, NOT_INFORMATIVE
 from analysis.report import ledger_tables as tables
 from analysis.report import words
-from analysis.report.frames import Frame, require
+from analysis.report.frames import Frame, held_frame
 from analysis.report.ledger_figures import FOREST_FRAME, METHOD_WORDS, OUTCOME_WORDS
 
 Labels = Mapping[str, str]
@@ -69,12 +69,10 @@ def phrases(frames: Frames, labels: Labels, studies: Sequence[PublishedStudy]) -
 
 def _held(frames: Frames, name: str) -> pd.DataFrame:
     """Return a frame, empty where it was not made; what a file held as nothing is an empty text again."""
-    contract = CONTRACTS[name]
-    table = frames.get(name)
-    if table is None or table.empty:
-        return pd.DataFrame(columns=list(contract.columns))
-    table = require(table, contract).reset_index(drop=True)
-    texts = [c for c in contract.columns if not pd.api.types.is_numeric_dtype(table[c])]
+    table = held_frame(frames, name, CONTRACTS[name])
+    if table.empty:
+        return table
+    texts = [c for c in CONTRACTS[name].columns if not pd.api.types.is_numeric_dtype(table[c])]
     flags = {
         c: table[c].isin([True, "True"])
         for c in ("headline", "pass_mark", "pooled", "simulated")
@@ -82,20 +80,6 @@ def _held(frames: Frames, name: str) -> pd.DataFrame:
     }
     filled = {c: table[c].astype(object).where(table[c].notna(), "") for c in texts if c not in flags}
     return table.assign(**filled, **flags)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _counted(n: Any, one: str, many: str = "") -> str:
-    """Return a count with its noun.
-
-    Example:
-        >>> _counted(1, "figure"), _counted(1200, "study", "studies")
-        ('1 figure', '1,200 studies')
-    """
-    return f"{words.count(n)} {one if n == 1 else many or f'{one}s'}"
 
 
 def _classes(counts: Mapping[Any, int]) -> str:
@@ -122,13 +106,13 @@ def told(row: Row) -> str:
         row: of the ledger.
     """
     doubt = "" if row["pass_mark"] else f" ({row['confidence']}: no mark)"
-    head = f"{_capital(str(row['told']))}, {row['unit_words']}: published {_published(row)}{doubt}"
+    head = f"{words.capital(str(row['told']))}, {row['unit_words']}: published {_published(row)}{doubt}"
     if not row["verdict"]:
         return f"{head}; nothing stands beside it: {row['reason']}."
     if row["verdict"] == of.NOT_ESTIMATED:
         # What to change is told to whoever runs it, not to a reader.
         return f"{head}; {str(row['sentence']).split('; expected')[0]}."
-    areas = f"{_counted(row['n_treated'], 'treated area')}, {_counted(row['n_states'], 'state')}"
+    areas = f"{words.counted(row['n_treated'], 'treated area')}, {words.counted(row['n_states'], 'state')}"
     return f"{head}; here {tables.own_cell(row)}, {areas}: {row['sentence']}."
 
 
@@ -151,10 +135,10 @@ def headline_sentences(frames: Frames) -> str:
     marks = heads[heads["pass_mark"] & heads["verdict"].ne("")]
     counted = _classes(marks["verdict"].value_counts().to_dict())
     first = (
-        f"{_counted(len(heads), 'headline figure')} of {_counted(heads['study'].nunique(), 'study', 'studies')} stand"
+        f"{words.counted(len(heads), 'headline figure')} of {words.counted(heads['study'].nunique(), 'study', 'studies')} stand"
         f"{'s' if len(heads) == 1 else ''} in the ledger. "
         + (
-            f"Of {_counted(len(marks), 'figure')} that {'was' if len(marks) == 1 else 'were'} read and "
+            f"Of {words.counted(len(marks), 'figure')} that {'was' if len(marks) == 1 else 'were'} read and "
             f"{'has' if len(marks) == 1 else 'have'} an estimate beside {'it' if len(marks) == 1 else 'them'}, the verdicts are "
             f"{counted}."
             if counted
@@ -180,8 +164,8 @@ def shares_sentences(frames: Frames) -> str:
         return NOT_MADE
     heads = f[f["headline"] & f["n_specs"].astype(float).gt(1)]
     lines = [
-        f"{row['label']}, {row['told']}: {_counted(row['n_specs'], 'specification')} in "
-        f"{_counted(row['n_families'], 'family', 'families')}: {of.shares_words(row)}."
+        f"{row['label']}, {row['told']}: {words.counted(row['n_specs'], 'specification')} in "
+        f"{words.counted(row['n_families'], 'family', 'families')}: {of.shares_words(row)}."
         for row in heads.to_dict("records")
     ]
     if not lines:
@@ -202,7 +186,7 @@ def moves_sentences(frames: Frames) -> str:
     for study in [name for name in authors if whole["study"].eq(name).any()]:
         rows = whole[whole["study"] == study].sort_values("share_judged", ascending=False, kind="stable")
         named = [
-            f"{_said(str(r['choice']))} {tables.share_words(r['share_judged']) or '0 %'} of {_counted(r['n_judged'], 'pair')}"
+            f"{_said(str(r['choice']))} {tables.share_words(r['share_judged']) or '0 %'} of {words.counted(r['n_judged'], 'pair')}"
             for r in rows.head(NAMED).to_dict("records")
         ]
         last = rows.iloc[-1]
@@ -237,10 +221,10 @@ def registry_sentences(frames: Frames) -> str:
     doubted = words.listing([f"{words.count(n)} {name}" for name, n in sorted(doubt.items())])
     counted = _classes(f.loc[beside & f["pass_mark"], "verdict"].value_counts().to_dict())
     told_ = [
-        f"The registry holds {_counted(len(f), 'figure')} of {_counted(f['study'].nunique(), 'source')}: {words.count(sized.sum())} "
+        f"The registry holds {words.counted(len(f), 'figure')} of {words.counted(f['study'].nunique(), 'source')}: {words.count(sized.sum())} "
         f"with a number, {words.count(errors.sum())} of them with an error or an interval; the others are directions, nulls and "
         "statements in words.",
-        f"{_capital(doubted)}: such figures are shown as such, and nothing is measured against them."
+        f"{words.capital(doubted)}: such figures are shown as such, and nothing is measured against them."
         if doubted
         else "",
         f"Beside {words.count(beside.sum())} stands an estimate of this study, and for the other {words.count((~beside).sum())} the "
@@ -265,14 +249,14 @@ def forest_sentences(frames: Frames, labels: Labels) -> str:
     bare = int((placed["percent_low"].isna()).sum())
     borrowed = int(placed["scaled"].eq(synthesis.OUR_MEAN).sum())
     first = (
-        f"Of {_counted(len(published), 'headline figure')} of reported crime, {words.count(len(placed))} "
+        f"Of {words.counted(len(published), 'headline figure')} of reported crime, {words.count(len(placed))} "
         f"{'has' if len(placed) == 1 else 'have'} a number and so a place on the scale, {words.count(bare)} of these without an "
         f"error; {words.count(len(published) - len(placed))} {'was' if len(published) - len(placed) == 1 else 'were'} stated "
         "in words."
     )
     if borrowed:
         first += (
-            f" {_capital(_counted(borrowed, 'rate'))} {'is' if borrowed == 1 else 'are'} put over this study's mean, because the "
+            f" {words.capital(words.counted(borrowed, 'rate'))} {'is' if borrowed == 1 else 'are'} put over this study's mean, because the "
             "study's own was not seen."
         )
     lines = [line for name in OUTCOME_WORDS if (line := _outcome_line(f[f["outcome"] == name], name, labels))]
@@ -292,7 +276,7 @@ def _outcome_line(rows: pd.DataFrame, outcome: str, labels: Labels) -> str:
     ]
     said = int((heads["source"].eq(synthesis.PUBLISHED) & heads["percent"].isna()).sum())
     if said:
-        parts.append(f"{_counted(said, 'figure')} in words")
+        parts.append(f"{words.counted(said, 'figure')} in words")
     own = rows[rows["source"].eq(synthesis.OURS) & rows["percent"].notna()]
     for measure, part in own.groupby("measure", sort=False):
         low, high = part["percent"].min(), part["percent"].max()
@@ -302,7 +286,7 @@ def _outcome_line(rows: pd.DataFrame, outcome: str, labels: Labels) -> str:
         out = int(((part["percent_low"].gt(0) | part["percent_high"].lt(0)) & ~thin).sum())
         silent = f", {words.count(thin.sum())} without a verdict" if thin.any() else ""
         parts.append(
-            f"{_counted(len(part), 'design')} of this study on {name}, estimates from {ends}, {words.count(out)} of the intervals "
+            f"{words.counted(len(part), 'design')} of this study on {name}, estimates from {ends}, {words.count(out)} of the intervals "
             f"without zero{silent}"
         )
     return f"{OUTCOME_WORDS[outcome]}: {'; '.join(parts)}." if parts else ""
@@ -324,7 +308,7 @@ def pooled_sentences(frames: Frames) -> str:
     lines = [
         f"{OUTCOME_WORDS.get(r['outcome'], r['outcome'])}, {r['policy']}, {METHOD_WORDS.get(r['family'], r['family'])}: "
         f"{words.number(r['mean'], 1, sign=True)} % ({words.interval(r['mean_low'], r['mean_high'], 1)}) over "
-        f"{_counted(int(r['k']), 'study', 'studies')}; a new study's effect would lie in "
+        f"{words.counted(int(r['k']), 'study', 'studies')}; a new study's effect would lie in "
         f"{words.interval(r['predicted_low'], r['predicted_high'], 1)} %."
         for r in made.to_dict("records")
     ]
@@ -333,8 +317,8 @@ def pooled_sentences(frames: Frames) -> str:
     errors, most = int(f["n_with_error"].sum()), int(np.nanmax(f["n_data"].astype(float)))
     return (
         f"No summary is made. A mean over studies would ask for at least {synthesis.FEWEST} published errors of one outcome, one "
-        f"policy and one family of methods from different data; of {_counted(len(f), 'group')} of published figures, none has "
-        f"more than {_counted(most, 'data set')} with an error ({_counted(errors, 'figure')} with an error in all). This study's own "
+        f"policy and one family of methods from different data; of {words.counted(len(f), 'group')} of published figures, none has "
+        f"more than {words.counted(most, 'data set')} with an error ({words.counted(errors, 'figure')} with an error in all). This study's own "
         "estimates are overlapping analyses of one panel: averaging them would count one panel many times."
     )
 
@@ -370,12 +354,12 @@ def verdict_sentences(frames: Frames, study: PublishedStudy) -> str:
     beside = rows[rows["verdict"].ne("")]
     counted = _classes(beside.loc[beside["pass_mark"], "verdict"].value_counts().to_dict())
     doubted = int((~beside["pass_mark"]).sum())
-    first = f"{_counted(len(rows), 'figure')} of {study.label} {'is' if len(rows) == 1 else 'are'} registered; an estimate of this "
+    first = f"{words.counted(len(rows), 'figure')} of {study.label} {'is' if len(rows) == 1 else 'are'} registered; an estimate of this "
     first += f"study stands beside {words.count(len(beside)) if len(beside) else 'none'}."
     if counted:
         first += f" Verdicts beside those that were read: {counted}."
     if doubted:
-        first += f" {_counted(doubted, 'estimate')} {'stands' if doubted == 1 else 'stand'} beside a figure in doubt and "
+        first += f" {words.counted(doubted, 'estimate')} {'stands' if doubted == 1 else 'stand'} beside a figure in doubt and "
         first += f"{'is' if doubted == 1 else 'are'} not counted."
     heads = beside[beside["headline"]]
     lines = [told(row) for row in (heads if len(heads) else beside.head(NAMED)).to_dict("records")]
@@ -384,5 +368,7 @@ def verdict_sentences(frames: Frames, study: PublishedStudy) -> str:
     alone = why.where(~missing, "their main specifications were not run, or do not answer them").value_counts(
         sort=False
     )
-    reasons = [f"Beside {_counted(n, 'figure')} nothing stands: {reason}." for reason, n in alone.items()]
+    reasons = [
+        f"Beside {words.counted(n, 'figure')} nothing stands: {reason}." for reason, n in alone.items()
+    ]
     return "\n\n".join(part for part in (first, "\n".join(lines), "\n".join(reasons)) if part)

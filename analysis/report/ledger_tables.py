@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,12 +68,6 @@ def share_words(share: Any) -> str:
     return ">99 %" if 0.995 < share < 1 else words.percent(share, 0)
 
 
-def _once(names: Iterable[str]) -> list[str]:
-    """Return names, blank where the one above is the same."""
-    names = list(names)
-    return [name if at == 0 or names[at - 1] != name else "" for at, name in enumerate(names)]
-
-
 def published_cell(row: Mapping[Any, Any]) -> str:
     """Return what was published, with its interval where an error was, and a mark where the reading is in doubt."""
     doubt = "" if row["pass_mark"] else f" {DOUBT}"
@@ -110,7 +104,7 @@ def ledger_table(ledger: pd.DataFrame, first: Sequence[str] = ()) -> Table:
         "Published figures and this study's estimates beside them",
         f,
         [
-            ("Study", "l", 1.0, _once(f["label"].astype(str))),
+            ("Study", "l", 1.0, words.once(f["label"].astype(str))),
             ("Figure", "l", 1.5, [f"{r['told']}; {r['unit_words']}" for r in rows]),
             ("Published", "l", 1.05, [published_cell(r) for r in rows]),
             ("Here", "r", 1.2, [own_cell(r) for r in rows]),
@@ -228,7 +222,7 @@ def moves_table(moves: pd.DataFrame, ledger: pd.DataFrame) -> Table:
         "Choices that move a specification from one verdict to another",
         f,
         [
-            ("Figures", "l", 2.0, _once(names)),
+            ("Figures", "l", 2.0, words.once(names)),
             ("Family", "l", 0.9, ["all" if r["family"] == of.ALL else str(r["family"]).replace("_", " ") for r in rows]),
             ("Choice", "l", 1.1, [choice_words(str(r["choice"])) for r in rows]),
             ("Pairs", "r", 0.6, [words.count(r["n_pairs"]) for r in rows]),
@@ -331,7 +325,7 @@ def summaries_table(summaries: pd.DataFrame) -> Table:
         "Summaries over published studies, and why there is none",
         f,
         [
-            ("Outcome", "l", 0.9, _once([OUTCOME_WORDS.get(r["outcome"], r["outcome"]) for r in rows])),
+            ("Outcome", "l", 0.9, words.once([OUTCOME_WORDS.get(r["outcome"], r["outcome"]) for r in rows])),
             ("Policy", "l", 1.2, f["policy"].astype(str)),
             ("Published by", "l", 1.2, [METHOD_WORDS.get(r["family"], r["family"]) for r in rows]),
             ("Figures", "r", 0.6, [words.count(r["n_published"]) for r in rows]),

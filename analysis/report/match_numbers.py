@@ -92,10 +92,6 @@ def _name(measure: str, labels: Labels) -> str:
     return labels.get(measure, measure.replace("_", " ")).replace(" (violent and property)", "")
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def balance_sentence(rows: pd.DataFrame, reached: pd.DataFrame) -> str:
     """Return how far the methods balance the covariates.
 
@@ -129,7 +125,7 @@ def methods_sentences(rows: pd.DataFrame, labels: Labels) -> str:
         )
         ends = words.interval(here["percent_low"].min(), here["percent_high"].max(), 1)
         lines.append(
-            f"{_capital(_name(str(measure), labels))}: {groups}; {excluding(here)}, and together they reach from {ends} %."
+            f"{words.capital(_name(str(measure), labels))}: {groups}; {excluding(here)}, and together they reach from {ends} %."
         )
     return "\n".join(lines) or "No method gave an estimate."
 
@@ -168,7 +164,9 @@ def definitions_sentences(rows: pd.DataFrame, labels: Labels) -> str:
             )
         if parts:
             judged = excluding(here)
-            lines.append(f"{_capital(_name(measure, labels))}: {'; '.join(parts)}. {_capital(judged)}.")
+            lines.append(
+                f"{words.capital(_name(measure, labels))}: {'; '.join(parts)}. {words.capital(judged)}."
+            )
     return "\n".join(lines) or "No definition gave an estimate."
 
 
@@ -232,7 +230,7 @@ def covariates_sentences(rows: pd.DataFrame, labels: Labels) -> str:
         if {"2006_2010", "2009_2015"} <= set(wide):
             gap = (wide["2009_2015"] - wide["2006_2010"]).abs().max()
             moved = f"; covariates of the time move these by at most {words.number(gap, 1)} points"
-        lines.append(f"{_capital(_name(measure, labels))}: set {', set '.join(parts)}{moved}.")
+        lines.append(f"{words.capital(_name(measure, labels))}: set {', set '.join(parts)}{moved}.")
     return "\n".join(lines) or "No set of covariates gave an estimate."
 
 
@@ -258,7 +256,7 @@ def placebo_sentences(rows: pd.DataFrame, labels: Labels) -> str:
     for measure in [m for m in OUTCOMES if m in set(own["measure"])]:
         here = own[own["measure"] == measure].sort_values("window")
         parts = [f"{effect(r)} in {r['window']}" for r in here.to_dict("records")]
-        lines.append(f"{_capital(_name(measure, labels))}: {', '.join(parts)}.")
+        lines.append(f"{words.capital(_name(measure, labels))}: {', '.join(parts)}.")
     return "\n".join(lines) or "No placebo outcome was estimated."
 
 
@@ -298,7 +296,7 @@ def did_sentences(rows: pd.DataFrame, labels: Labels) -> str:
         leads = words.interval(tested.min(), tested.max(), 2) if len(tested) else "not to be had"
         first = _pick(matched[matched["variant"] == ""])
         lines.append(
-            f"{_capital(_name(measure, labels))}: matched on covariates {effect(first)}; over "
+            f"{words.capital(_name(measure, labels))}: matched on covariates {effect(first)}; over "
             f"{words.count(len(matched))} matches and samples {spread(matched['percent'])}, intervals together "
             f"from {ends}, {excluding(matched)}, p of the leads {leads}; not matched {effect(alone)}."
         )
@@ -349,7 +347,7 @@ def size_sentence(size: pd.DataFrame, labels: Labels) -> str:
                     f"{held(rows, 'coverage')} of SIMULATED panels"
                 )
         off = f"on average the estimates there miss the truth by {spread(here['bias_percent'])} of the comparison mean"
-        lines.append(f"{_capital(_name(str(measure), labels))}: {'; '.join([*parts, off])}.")
+        lines.append(f"{words.capital(_name(str(measure), labels))}: {'; '.join([*parts, off])}.")
     return "\n".join(lines)
 
 

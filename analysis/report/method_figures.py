@@ -93,7 +93,7 @@ def methods_plot(rows: pd.DataFrame, labels: Mapping[str, str] | None = None, *,
             _panel(axes, rows[rows["measure"] == measure], places, reach)
             axes.set_ylim(end - 0.5, -0.5)
             title = (labels or {}).get(measure, measure.replace("_", " "))
-            axes.set_title(_capital(title.replace(" (violent and property)", "")).replace(" excluding", ",\nexcluding"),
+            axes.set_title(words.capital(title.replace(" (violent and property)", "")).replace(" excluding", ",\nexcluding"),
                            fontsize=7, pad=4, linespacing=1.1)  # fmt: skip
         side = fig.add_axes((0.0, bottom, left / look.WIDTH, panel / height))
         side.set_xlim(0, left)
@@ -231,7 +231,3 @@ def balance_frames(reached: pd.DataFrame, measure: str) -> dict[str, pd.DataFram
     if not out:
         raise StudyError(f"no balance of a method for '{measure}'", "the spec of methods matched")
     return out
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -447,14 +447,10 @@ def _trust_numbers(book: _Book, trust: pd.DataFrame, labels: Mapping[str, str]) 
             ends = words.estimate_text(r["percent"], r["percent_low"], r["percent_high"], 1)
             what = labels.get(str(r["measure"]), str(r["measure"]).replace("_", " "))
             parts.append(f"{what} {ends} % of the mean (coverage {words.percent(r['coverage'], 0)})")
-        sentences.append(f"{_capital(str(label))}: {'; '.join(parts)}.")
+        sentences.append(f"{words.capital(str(label))}: {'; '.join(parts)}.")
     book.phrase(
         "trust", "\n".join(sentences) or "No design's intervals were near nominal in simulation.", "table-8"
     )
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _headline_numbers(book: _Book, headline: pd.DataFrame) -> None:

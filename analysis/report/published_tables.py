@@ -66,7 +66,7 @@ def audit_table(audit: pd.DataFrame) -> Table:
     heads_of = summary["study"].ne(summary["study"].shift())
     counted = [
         (
-            _capital(short_study(str(r["study"]))) if first else "",
+            words.capital(short_study(str(r["study"]))) if first else "",
             _check(r), words.count(r["consistent"]), words.count(r["inconsistent"]), words.count(r["cannot"]), "",
         )
         for r, first in zip(summary.to_dict("records"), heads_of, strict=True)
@@ -114,10 +114,6 @@ def _counts(rows: pd.DataFrame) -> dict[str, int]:
         name: int(rows["status"].eq(state).sum())
         for name, state in zip(("consistent", "inconsistent", "cannot"), STATES, strict=True)
     }
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _minus(text: str) -> str:

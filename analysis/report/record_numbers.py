@@ -15,7 +15,7 @@ from analysis.evidence.checks import detainers as of
 from analysis.evidence.studies import trust as of_trust
 from analysis.evidence.verdict import DIFFERENT, EQUIVALENT, INCONCLUSIVE, NOT_INFORMATIVE
 from analysis.report import words
-from analysis.report.frames import Frame, require
+from analysis.report.frames import Frame, held_frame
 from analysis.report.other_tables import OTHERS, beside_words, found_words
 from analysis.report.record_figures import PLACES, RECORDS, WEEKS, states_in_order
 
@@ -44,20 +44,13 @@ def phrases(frames: Frames, labels: Mapping[str, str]) -> dict[str, tuple[str, s
         TableError: a frame with rows lacks a column of its contract.
     """
     del labels
-    held = {name: _held(frames, name) for name in CONTRACTS}
+    held = {name: held_frame(frames, name, CONTRACTS[name]) for name in CONTRACTS}
     return {
         "study.records.found": (records_sentences(held), "table-65"),
         "study.records.weeks": (weeks_sentences(held), "table-65"),
         "study.trust.input": (trust_sentences(held), "table-66"),
         "study.others.found": (others_sentences(held), "table-66"),
     }
-
-
-def _held(frames: Frames, name: str) -> pd.DataFrame:
-    contract, table = CONTRACTS[name], frames.get(name)
-    if table is None or table.empty:
-        return pd.DataFrame(columns=list(contract.columns))
-    return require(table, contract).reset_index(drop=True)
 
 
 def _row(rows: pd.DataFrame, **wanted: Any) -> dict[str, Any] | None:
@@ -223,8 +216,8 @@ def others_sentences(held: Frames) -> str:
     asked = f[f["beside"].ne("")]
     counted = f[f["value_unit"].eq("counties") & f["value"].notna()]
     parts = [
-        f"Of {words.count(len(f))} figures of {words.count(f['label'].nunique())} sources, an estimate stands beside {_few(len(asked))}"
-        f" and a count of ours beside {_few(len(counted))}; the table gives the reason for the others."
+        f"Of {words.count(len(f))} figures of {words.count(f['label'].nunique())} sources, an estimate stands beside {words.none_or_count(len(asked))}"
+        f" and a count of ours beside {words.none_or_count(len(counted))}; the table gives the reason for the others."
     ]  # fmt: skip
     parts += [_beside_sentence(row) for row in asked.to_dict("records")]
     if len(counted):
@@ -237,10 +230,6 @@ def others_sentences(held: Frames) -> str:
             f"others differ by {words.count(widest)} at most."
         )
     return " ".join(parts)
-
-
-def _few(n: int) -> str:
-    return "none" if n == 0 else words.count(n)
 
 
 _SAID: Mapping[str, str] = {

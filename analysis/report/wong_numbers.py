@@ -89,16 +89,16 @@ def multiverse_sentences(results: pd.DataFrame) -> str:
     one = whole.iloc[0]
     lines = [
         f"Published: {size} reported offences per 10,000 residents. Of {words.count(one['n_estimated'])} estimates for all "
-        f"counties under lists dated before the outcomes, families of methods weighing alike, {_share(one['share_sign'])} are "
-        f"negative and {_share(one['share_below'])} lie below {size}; {_share(one['share_holds'])} of the intervals hold it, "
-        f"{_share(one['share_clear'])} exclude zero on its side and {_share(one['share_opposite'])} on the other. The median is "
+        f"counties under lists dated before the outcomes, families of methods weighing alike, {words.whole_share(one['share_sign'])} are "
+        f"negative and {words.whole_share(one['share_below'])} lie below {size}; {words.whole_share(one['share_holds'])} of the intervals hold it, "
+        f"{words.whole_share(one['share_clear'])} exclude zero on its side and {words.whole_share(one['share_opposite'])} on the other. The median is "
         f"{_number(one['median'])}."
     ]
     builds = f[f["by"].eq("build") & f["n_estimated"].gt(0)]
     if len(builds):
         parts = [
-            f"{_number(r['median'])} with {BUILDS.get(str(r['build']), str(r['build'])).lower()} ({_share(r['share_sign'])} "
-            f"negative, {_share(r['share_holds'])} of intervals hold {size})"
+            f"{_number(r['median'])} with {BUILDS.get(str(r['build']), str(r['build'])).lower()} ({words.whole_share(r['share_sign'])} "
+            f"negative, {words.whole_share(r['share_holds'])} of intervals hold {size})"
             for r in builds.to_dict("records")
         ]
         lines.append(f"By build the median is {'; '.join(parts)}.")
@@ -108,7 +108,7 @@ def multiverse_sentences(results: pd.DataFrame) -> str:
         lines.append(f"By list it runs from {_ends(dated, 'median', 'definition')}.")
     lines += [
         f"The {_list(str(r['definition']))}, later than every outcome and described alone, gives a median of "
-        f"{_number(r['median'])}, {_share(r['share_sign'])} of the estimates negative."
+        f"{_number(r['median'])}, {words.whole_share(r['share_sign'])} of the estimates negative."
         for r in lists[lists["descriptive"].astype(bool)].to_dict("records")
     ]
     other = placed(results, OTHER_SAMPLES)
@@ -147,7 +147,7 @@ def classes_sentences(results: pd.DataFrame) -> str:
         )
     full = dated[dated["definition"].eq(FULL)]
     parts = [
-        f"{r['urban_class']} {_number(r['median'])} ({_counted(r['n_treated'], 'treated county', 'treated counties')}; published "
+        f"{r['urban_class']} {_number(r['median'])} ({words.counted(r['n_treated'], 'treated county', 'treated counties')}; published "
         f"{_published(str(r['urban_class']))})"
         for r in full.to_dict("records")
     ]
@@ -166,15 +166,15 @@ def _pattern(shares: pd.DataFrame) -> str:
     if whole.empty or not whole["n_complete"].iloc[0]:
         return "No setting under a dated list has an estimate in all six classes, so the pattern of signs is not to be had."
     one = whole.iloc[0]
-    shown = f"{_none(one['n_full'])} {'show' if one['n_full'] > 1 else 'shows'}"
+    shown = f"{words.none_or_count(one['n_full'])} {'show' if one['n_full'] > 1 else 'shows'}"
     if one["n_full"]:
-        shown += f" ({_share(one['share_full'])})"
+        shown += f" ({words.whole_share(one['share_full'])})"
     return (
         f"Published signs by class are lower, higher, higher, lower, lower, lower. Of "
-        f"{_counted(one['n_complete'], 'setting')} with an estimate in all six classes, {shown} all six; fair coins would "
+        f"{words.counted(one['n_complete'], 'setting')} with an estimate in all six classes, {shown} all six; fair coins would "
         f"do so in {words.percent(one['chance_full'])} of settings, and signs independent of each other, each with the frequency "
         f"its class shows here, in {words.percent(one['margins_full'])}. On average {words.number(one['mean_agree'])} of six agree, three by chance; five or six in "
-        f"{_share(one['share_five'])} ({_share(one['chance_five'])} by chance)."
+        f"{words.whole_share(one['share_five'])} ({words.whole_share(one['chance_five'])} by chance)."
     )
 
 
@@ -223,8 +223,8 @@ def _economy_line(measure: str, rows: pd.DataFrame, labels: Labels) -> str:
     return (
         f"{label_of(measure, labels)}: published {published}; {ours}; over lists and settings "
         f"{words.interval(rows['lowest'].min(), rows['highest'].max(), digits)}, the median over lists {words.listing(medians)}; "
-        f"{_share(shares['share_sign'])} with the published "
-        f"sign, {_share(shares['share_clear'])} of intervals clear of zero on that side and {_share(shares['share_opposite'])} on "
+        f"{words.whole_share(shares['share_sign'])} with the published "
+        f"sign, {words.whole_share(shares['share_clear'])} of intervals clear of zero on that side and {words.whole_share(shares['share_opposite'])} on "
         f"the other."
     )
 
@@ -232,36 +232,8 @@ def _economy_line(measure: str, rows: pd.DataFrame, labels: Labels) -> str:
 # --- words ---------------------------------------------------------------------------------------------------------------
 
 
-def _share(share: Any) -> str:
-    """Return a share in whole per cent; one that would round to nothing or to all is said so.
-
-    Example:
-        >>> _share(0.123), _share(0.001), _share(0.0), _share(0.998)
-        ('12 %', 'under 1 %', '0 %', 'over 99 %')
-    """
-    if words.is_missing(share):
-        return words.MISSING
-    if 0 < share < 0.005:
-        return "under 1 %"
-    return "over 99 %" if 0.995 < share < 1 else words.percent(share, 0)
-
-
 def _number(value: Any) -> str:
     return words.number(value, 1, sign=True)
-
-
-def _none(n: Any) -> str:
-    return "none" if n == 0 else words.count(n)
-
-
-def _counted(n: Any, one: str, many: str = "") -> str:
-    """Return a count with its noun.
-
-    Example:
-        >>> _counted(1, "setting"), _counted(1200.0, "county", "counties")
-        ('1 setting', '1,200 counties')
-    """
-    return f"{words.count(n)} {one if n == 1 else many or f'{one}s'}"
 
 
 def _span(values: pd.Series) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -121,8 +121,8 @@ def wong_classes_table(results: pd.DataFrame) -> Table:
         "Classes of counties, 2015: reported offences per 10,000 residents, places with a policy less places without, beside Wong (2017)",
         f,
         [
-            ("Class", "l", 1.2, _once(names)),
-            ("Published", "l", 1.0, _once(published, names)),
+            ("Class", "l", 1.2, words.once(names)),
+            ("Published", "l", 1.0, words.once(published, names)),
             ("List of places", "l", 1.5, [list_words(str(name)) for name in f["definition"]]),
             ("Treated", "r", 0.6, map(words.count, f["n_treated"])),
             ("Compared", "r", 0.7, map(words.count, f["n_comparison"])),
@@ -161,17 +161,6 @@ def _pattern_notes(pattern: pd.DataFrame) -> list[str]:
     ]
 
 
-def _once(values: Sequence[str], groups: Sequence[str] = ()) -> list[str]:
-    """Return texts with a blank where the row above is of the same group and says the same.
-
-    Example:
-        >>> _once(["a", "a", "b"]), _once(["x", "x"], ["one", "two"])
-        (['a', '', 'b'], ['x', 'x'])
-    """
-    keys = list(zip(groups or values, values, strict=True))
-    return [value if at == 0 or keys[at] != keys[at - 1] else "" for at, value in enumerate(values)]
-
-
 def wong_economy_rows(results: pd.DataFrame) -> pd.DataFrame:
     """Return the numbers of `wong_economy_table`; see `analysis.evidence.studies.wong2017.economy`.
 
@@ -197,8 +186,8 @@ def wong_economy_table(results: pd.DataFrame, labels: Labels | None = None) -> T
         "The economy of counties, 2015: places with a policy less places without, beside Wong (2017)",
         f,
         [
-            ("Outcome", "l", 1.4, _once(names)),
-            ("Published", "l", 0.9, _once(published, names)),
+            ("Outcome", "l", 1.4, words.once(names)),
+            ("Published", "l", 0.9, words.once(published, names)),
             ("List of places", "l", 1.5, [list_words(str(name)) for name in f["definition"]]),
             ("Difference", "r", 0.8, [words.number(r["estimate"], _digits(r), sign=True) for r in records]),
             ("95 % interval", "r", 1.4, [words.interval(r["conf_low"], r["conf_high"], _digits(r)) for r in records]),

@@ -5,7 +5,7 @@ The words follow the study's protocol: reported crime, both ends of an interval,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,6 +83,10 @@ ESTIMATORS: Mapping[str, str] = {
 }
 
 
+SMALL = 0.005
+"""A fraction below which whole per cent would read as nothing."""
+
+
 def is_missing(value: Any) -> bool:
     """Return whether a scalar stands for nothing: None, NaN, NA or an empty text."""
     if value is None or value is pd.NA:
@@ -132,6 +136,62 @@ def span(values: Any) -> str:
         return MISSING
     low, high = present.min(), present.max()
     return count(low) if low == high else f"{count(low)} to {count(high)}"
+
+
+def counted(n: Any, one: str, many: str = "") -> str:
+    """Return a count with its noun.
+
+    Example:
+        >>> counted(1, "state"), counted(1200.0, "treated county", "treated counties")
+        ('1 state', '1,200 treated counties')
+    """
+    return f"{count(n)} {one if n == 1 else many or f'{one}s'}"
+
+
+def none_or_count(n: Any) -> str:
+    """Return a count, or none.
+
+    Example:
+        >>> none_or_count(0), none_or_count(1200)
+        ('none', '1,200')
+    """
+    return "none" if n == 0 else count(n)
+
+
+def capital(text: str) -> str:
+    """Return a text that begins with a capital letter, the rest as it was.
+
+    Example:
+        >>> capital("reported crime, FBI")
+        'Reported crime, FBI'
+    """
+    return text[:1].upper() + text[1:]
+
+
+def once(values: Iterable[str], groups: Sequence[str] = ()) -> list[str]:
+    """Return texts with a blank where the one above says the same, of the same group where there are groups.
+
+    Example:
+        >>> once(["a", "a", "b"]), once(["x", "x"], ["one", "two"])
+        (['a', '', 'b'], ['x', 'x'])
+    """
+    said = list(values)
+    keys = list(zip(groups or said, said, strict=True))
+    return [value if at == 0 or keys[at] != keys[at - 1] else "" for at, value in enumerate(said)]
+
+
+def whole_share(share: Any) -> str:
+    """Return a share in whole per cent; one that would round to nothing or to all is said so.
+
+    Example:
+        >>> whole_share(0.123), whole_share(0.001), whole_share(0.0), whole_share(0.998)
+        ('12 %', 'under 1 %', '0 %', 'over 99 %')
+    """
+    if is_missing(share):
+        return MISSING
+    if 0 < share < SMALL:
+        return "under 1 %"
+    return "over 99 %" if 1 - SMALL < share < 1 else percent(share, 0)
 
 
 def percent(share: Any, digits: int = 1) -> str:

@@ -6,6 +6,8 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from analysis.design.spec import load_spec
 from analysis.evidence.matches import variant_of
@@ -185,3 +187,34 @@ def regression_weights() -> pd.DataFrame:
          np.nan, np.nan, np.nan, "rule 14: state-by-year effects"),
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=list(of.REGRESSION_WEIGHTS.columns))
+
+
+def written(figure):
+    """Texts that reach the page: ticks beyond the limits of an axis do not."""
+    hidden = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in axis.get_major_ticks():
+                if not low <= tick.get_loc() <= high or not axes.axison:
+                    hidden |= {tick.label1, tick.label2}
+    return [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible() and t not in hidden]
+
+
+def assert_legible(figure):
+    """No text leaves the page or covers another."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    width, height = canvas.get_width_height()
+    boxes = []
+    for text in written(figure):
+        box = text.get_window_extent()
+        if box.width <= 1 or box.height <= 1:
+            continue
+        assert box.x0 >= -1 and box.x1 <= width + 1 and box.y0 >= -1 and box.y1 <= height + 1, text.get_text()
+        boxes.append((box, text.get_text()))
+    for i, (one, said) in enumerate(boxes):
+        for other, again in boxes[i + 1 :]:
+            across = min(one.x1, other.x1) - max(one.x0, other.x0)
+            down = min(one.y1, other.y1) - max(one.y0, other.y0)
+            assert across <= 1 or down <= 1.5, (said, again)

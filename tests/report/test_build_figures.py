@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 
+import design_cases as cases
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
-from matplotlib.text import Text
 
 from analysis.base.errors import StudyError, TableError
 from analysis.evidence.checks import builds as of
@@ -112,30 +111,8 @@ def drawn(frame):
     return fig.builds_figure(frame, note="Invented numbers. " * 20)
 
 
-def written(figure):
-    return [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible()]
-
-
 def test_no_text_leaves_the_page_or_covers_another(drawn):
-    canvas = FigureCanvasAgg(drawn)
-    canvas.draw()
-    width, height = canvas.get_width_height()
-    boxes = []
-    for axes in drawn.axes:
-        low, high = sorted(axes.get_xlim())
-        for tick in axes.xaxis.get_major_ticks():
-            tick.label1.set_visible(tick.label1.get_visible() and low <= tick.get_loc() <= high)
-    for text in written(drawn):
-        box = text.get_window_extent()
-        if box.width <= 1 or box.height <= 1:
-            continue
-        assert box.x0 >= -1 and box.x1 <= width + 1 and box.y0 >= -1 and box.y1 <= height + 1, text.get_text()
-        boxes.append((box, text.get_text()))
-    for i, (one, said) in enumerate(boxes):
-        for other, again in boxes[i + 1 :]:
-            across = min(one.x1, other.x1) - max(one.x0, other.x0)
-            down = min(one.y1, other.y1) - max(one.y0, other.y0)
-            assert across <= 1 or down <= 1.5, (said, again)
+    cases.assert_legible(drawn)
 
 
 def test_the_chain_runs_from_build_to_build(frame):
@@ -187,7 +164,7 @@ def test_what_failed_is_said_and_draws_nothing(gaps):
 def test_variations_of_ones_own_are_drawn(frame):
     own = frame[frame["variant"] == "with-arson"].assign(variant="my-caliper")
     assert set(fig.builds_rows(own)["variant"]) == {"my-caliper"}
-    assert "My caliper" in [t.get_text() for t in written(fig.builds_figure(own))]
+    assert "My caliper" in [t.get_text() for t in cases.written(fig.builds_figure(own))]
 
 
 def test_the_table_prints_every_specification(frame):

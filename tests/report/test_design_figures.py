@@ -5,8 +5,6 @@ from __future__ import annotations
 import design_cases as cases
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.text import Text
 
 from analysis.base.errors import StudyError
 from analysis.report import design_figures as fig
@@ -34,40 +32,14 @@ def drawn(results):
     }
 
 
-def written(figure):
-    """Texts that reach the page: ticks beyond the limits of an axis do not."""
-    hidden = set()
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            low, high = sorted(axis.get_view_interval())
-            for tick in axis.get_major_ticks():
-                if not low <= tick.get_loc() <= high or not axes.axison:
-                    hidden |= {tick.label1, tick.label2}
-    return [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible() and t not in hidden]
-
-
 def texts(figure):
-    return [text.get_text() for text in written(figure)]
+    return [text.get_text() for text in cases.written(figure)]
 
 
 @pytest.mark.parametrize("name", ["events", "designs", "offences", "gaps"])
 def test_no_text_leaves_the_page_or_covers_another(drawn, name):
     figure, _ = drawn[name]
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    width, height = canvas.get_width_height()
-    boxes = []
-    for text in written(figure):
-        box = text.get_window_extent()
-        if box.width <= 1 or box.height <= 1:
-            continue
-        assert box.x0 >= -1 and box.x1 <= width + 1 and box.y0 >= -1 and box.y1 <= height + 1, text.get_text()
-        boxes.append((box, text.get_text()))
-    for i, (one, said) in enumerate(boxes):
-        for other, again in boxes[i + 1 :]:
-            across = min(one.x1, other.x1) - max(one.x0, other.x0)
-            down = min(one.y1, other.y1) - max(one.y0, other.y0)
-            assert across <= 1 or down <= 1.5, (said, again)
+    cases.assert_legible(figure)
 
 
 def test_designs_are_drawn_once_an_outcome_and_california(drawn):

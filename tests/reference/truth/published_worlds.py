@@ -22,7 +22,7 @@ import pandas as pd
 
 from analysis.base.paths import ROOT, replacing
 from analysis.base.records import Panel
-from analysis.design.spec import Spec, parse_spec
+from analysis.design.spec import Spec, load_spec
 from analysis.evidence.runs import run_spec
 from analysis.evidence.verdict import recovery, reproduces, verdict
 
@@ -43,37 +43,12 @@ TRUTHS = ("recovers the known effect", "does not recover the known effect", "inc
 COLUMNS = ("world", "design", "published", "draws", "estimate", "half_length", "same_number", *WORDS, "truth_recovers",
            "truth_does_not", "truth_inconclusive")  # fmt: skip
 
-SPEC = """
-name = "published"
-title = "A study of a simulated world"
-status = "added"
-[outcome]
-measure = "property"
-scale = "rate_100k"
-build = "policed"
-[treatment]
-definition = "policy_full"
-onset = "first_full_year"
-comparison = "not_yet_treated"
-[sample]
-years = [2010, 2017]
-min_population = 10_000
-min_coverage = 0.9
-balance = "every_year"
-[covariates]
-names = []
-[estimator]
-name = "group_time_att"
-method = "outcome_regression"
-within = "none"
-weights = "none"
-[inference]
-vcov = "cluster"
-by = "state"
-level = 0.95
-draws = 0
-seed = 1
-"""
+CHANGES = {
+    "name": "published", "title": "A study of a simulated world", "status": "added", "outcome.measure": "property",
+    "covariates.names": [], "estimator.method": "outcome_regression", "estimator.weights": "none", "inference.draws": 0,
+    "inference.seed": 1,
+}  # fmt: skip
+"""What a sound study changes of the main specification: changes of adopters and others, counties alike."""
 LEVELS = {
     "name": "published", "design.kind": "cross_section", "design.year": 2015, "covariates.names": ["hispanic"],
     "covariates.vintage": "2006_2010", "estimator.name": "matched_difference", "estimator.distance": "mahalanobis",
@@ -109,7 +84,7 @@ STUDIES = {
 
 def specification(study: Study) -> Spec:
     """Return what a study ran."""
-    changes = parse_spec(SPEC, where="published_worlds.py")
+    changes = load_spec("main").base().replace(CHANGES)
     return changes if study.sound else changes.replace(LEVELS)
 
 
