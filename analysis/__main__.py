@@ -211,7 +211,11 @@ def compare(
 
     with err.status("both specs") as status:
         both = load_spec(left), load_spec(right)
-        # A spec of the other kind of area is refused by its design, which names the key.
+        areas = [one.design.area or "county" for one in both]
+        if ("city" in areas) and len(set(areas)) > 1:
+            raise StudyError(
+                f"{left} is of areas '{areas[0]}', {right} of '{areas[1]}'", "two specs of one kind of area"
+            )
         found = side_by_side(
             *both,
             _panel(simulated, both[0].design.area),
